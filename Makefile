@@ -1,0 +1,104 @@
+# event_store: an event store inside PostgreSQL.
+#
+#   make demo    install what is missing, build, start a private server, show a tour
+#   make test    the same preparation, then every test (SUITES="regress tap": only these)
+#   make         build against the PostgreSQL of PG_CONFIG; make install
+#
+#   make demo-stop, make test-versions, make installcheck (on a running server)
+#
+EXTENSION   = event_store
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" event_store.control)
+MODULE_big  = event_store
+
+OBJS = \
+	src/event_store.o \
+	src/core/guc.o \
+	src/core/names.o \
+	src/core/uuid.o \
+	src/catalog/catalog.o \
+	src/catalog/events.o \
+	src/log/append.o \
+	src/log/append_args.o \
+	src/log/idempotency.o \
+	src/log/insert.o \
+	src/log/read.o \
+	src/log/stream.o \
+	src/log/trigger.o \
+	src/log/xact.o \
+	src/privilege/privilege.o \
+	src/snapshot/snapshot.o
+
+# The order is the order of dependency: a part may use what stands before it.
+SQL_PARTS = \
+	src/core/header.sql \
+	src/catalog/tables.sql \
+	src/log/append.sql \
+	src/log/trigger.sql \
+	src/log/read.sql \
+	src/snapshot/snapshot.sql \
+	src/privilege/privilege.sql \
+	src/core/footer.sql
+
+DATA_built  = build/$(EXTENSION)--$(EXTVERSION).sql
+DATA        = $(wildcard src/upgrade/*--*--*.sql)
+EXTRA_CLEAN = build
+
+PG_CPPFLAGS = -I$(srcdir)/src -DES_VERSION='"$(EXTVERSION)"'
+# installcheck runs these on a server that is up; `make test` runs them, and
+# everything else, on servers of its own. The first file creates the extension,
+# the last one drops it and looks at what is left.
+REGRESS_FILES  = $(notdir $(basename $(wildcard sql/*.sql)))
+REGRESS        = init $(sort $(filter-out init drop,$(REGRESS_FILES))) drop
+ISOLATION      = $(sort $(notdir $(basename $(wildcard test/isolation/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso
+
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+              -Wno-missing-field-initializers -Wno-cast-function-type
+
+# A machine without PostgreSQL's build files can still run `make demo` and
+# `make test`, which install them: PGXS is included only where it exists.
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+srcdir ?= .
+
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+
+# PGXS on Debian tracks no headers; and objects made for one PostgreSQL must
+# not be taken for another one.
+$(OBJS): $(wildcard src/*/*.h) build/made_for
+
+build/made_for: FORCE
+	@mkdir -p build
+	@echo '$(PGXS) $(VERSION)' | cmp -s - $@ || echo '$(PGXS) $(VERSION)' > $@
+
+build/$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) event_store.control
+	@mkdir -p build
+	sed 's/@extversion@/$(EXTVERSION)/g' $(SQL_PARTS) > $@
+else
+all install:
+	@echo "no build files of a PostgreSQL server (PG_CONFIG=$(PG_CONFIG)):"
+	@echo "install postgresql-server-dev-NN, or let \`make demo\` do it"
+	@exit 1
+endif
+
+# What these need to know of PostgreSQL they find out themselves: it may not be
+# installed yet. PG_CONFIG is handed on as it was given.
+demo:
+	@PG_CONFIG='$(PG_CONFIG)' demo/run
+
+demo-stop:
+	@demo/run stop
+
+test:
+	@PG_CONFIG='$(PG_CONFIG)' test/run $(SUITES)
+
+test-versions:
+	@test/versions $(VERSIONS)
+
+# For test/run: the order of the files is known here only.
+print-%:
+	@echo '$($*)'
+
+.PHONY: demo demo-stop test test-versions FORCE
+FORCE:

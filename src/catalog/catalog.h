@@ -1,0 +1,89 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.h
+ *	  Where the store's tables are, and what their columns are called in C.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ES_CATALOG_CATALOG_H
+#define ES_CATALOG_CATALOG_H
+
+#include "access/attnum.h"
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
+
+/* Columns of es_events */
+#define Natts_es_events					11
+#define Anum_es_events_tenant_id		1
+#define Anum_es_events_stream_id		2
+#define Anum_es_events_version			3
+#define Anum_es_events_event_id			4
+#define Anum_es_events_event_type		5
+#define Anum_es_events_schema_version	6
+#define Anum_es_events_data				7
+#define Anum_es_events_metadata			8
+#define Anum_es_events_recorded_at		9
+#define Anum_es_events_tx				10
+#define Anum_es_events_ordinal			11
+
+/* Columns of es_snapshots */
+#define Natts_es_snapshots				6
+#define Anum_es_snapshots_tenant_id		1
+#define Anum_es_snapshots_stream_id		2
+#define Anum_es_snapshots_version		3
+#define Anum_es_snapshots_aggregate		4
+#define Anum_es_snapshots_state			5
+#define Anum_es_snapshots_created_at	6
+
+/*
+ * The store of this database.
+ */
+typedef struct EsStore
+{
+	Oid			namespace_oid;	/* schema of the extension */
+	Oid			events;			/* es_events */
+	Oid			events_pkey;	/* (tenant_id, stream_id, version) */
+	Oid			event_id_index; /* (event_id) */
+	Oid			tx_ordinal_index;	/* (tx, ordinal) */
+	Oid			tx_sequence;	/* es_tx_seq */
+
+	/*
+	 * May rows be put into es_events without the executor?  Not when the user
+	 * added triggers, constraints or columns, which only the executor knows
+	 * how to honour.
+	 */
+	bool		direct_insert;
+
+	/*
+	 * Name of a row-level BEFORE INSERT trigger that fires after our own, or
+	 * empty.  Such a trigger could drop a row that has its version already.
+	 */
+	NameData	late_trigger;
+} EsStore;
+
+/*
+ * Registers the invalidation callback.  To be called once, from _PG_init.
+ */
+extern void es_catalog_init(void);
+
+/*
+ * Fills *store with where the store's objects are in this database.
+ *
+ * Needs a transaction.  The answer is cached until one of the objects
+ * changes.  Raises 55000 when the extension is not installed here, does not
+ * fit this library, or lacks one of its objects.
+ */
+extern void es_catalog_get_store(EsStore *store);
+
+/*
+ * Opens es_events with the lock given and fills *store.
+ *
+ * The lock comes first and the look-up is repeated when it waited for a
+ * change, so that *store is what holds under the lock.  The caller closes the
+ * relation.  Raises like es_catalog_get_store.
+ */
+extern Relation es_catalog_open_events(LOCKMODE lockmode, EsStore *store);
+
+#endif							/* ES_CATALOG_CATALOG_H */

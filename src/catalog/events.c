@@ -1,0 +1,239 @@
+/*-------------------------------------------------------------------------
+ *
+ * events.c
+ *	  Stream keys, and scans of es_events by its indexes.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "catalog/events.h"
+#include "core/compat.h"
+#include "core/guc.h"
+#include "core/names.h"
+
+/*
+ * Hashes a stream's name.
+ *
+ * The length of the tenant goes into the seed, so that the border between the
+ * two names counts.
+ */
+static uint64
+hash_key(const EsStreamKey *key)
+{
+	uint64		seed = (uint64) key->tenant_len;
+
+	if (key->tenant_len > 0)
+		seed = hash_bytes_extended((const unsigned char *) key->tenant,
+								   key->tenant_len, seed);
+	return hash_bytes_extended((const unsigned char *) key->stream,
+							   key->stream_len, seed);
+}
+
+void
+es_stream_key_make(EsStreamKey *key, const char *tenant, int tenant_len,
+				   const char *stream, int stream_len)
+{
+	es_name_check("stream id", stream, stream_len, ES_MAX_STREAM_ID);
+	es_name_check_maybe_empty("tenant id", tenant, tenant_len,
+							  ES_MAX_TENANT_ID);
+
+	key->tenant = tenant;
+	key->tenant_len = tenant_len;
+	key->stream = stream;
+	key->stream_len = stream_len;
+	key->hash = hash_key(key);
+}
+
+void
+es_stream_key_make_own(EsStreamKey *key, const char *stream, int stream_len)
+{
+	/* a copy: code of the user's might change the setting while we use it */
+	es_stream_key_make(key, pstrdup(es_guc_tenant_id),
+					   strlen(es_guc_tenant_id), stream, stream_len);
+}
+
+bool
+es_stream_key_equal(const EsStreamKey *a, const EsStreamKey *b)
+{
+	return a->stream_len == b->stream_len && a->tenant_len == b->tenant_len &&
+		memcmp(a->stream, b->stream, a->stream_len) == 0 &&
+		memcmp(a->tenant, b->tenant, a->tenant_len) == 0;
+}
+
+void
+es_events_begin_scan(EsEventScan *scan, Relation events, Oid index,
+					 Snapshot snapshot, ScanKey keys, int nkeys)
+{
+	scan->index = index_open(index, AccessShareLock);
+	scan->slot = table_slot_create(events, NULL);
+	scan->scan = index_beginscan_compat(events, scan->index, snapshot, nkeys,
+										0);
+	index_rescan(scan->scan, keys, nkeys, NULL, 0);
+}
+
+TupleTableSlot *
+es_events_next(EsEventScan *scan, ScanDirection direction)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (index_getnext_slot(scan->scan, direction, scan->slot))
+		return scan->slot;
+	return NULL;
+}
+
+void
+es_events_end_scan(EsEventScan *scan)
+{
+	index_endscan(scan->scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	index_close(scan->index, AccessShareLock);
+}
+
+void
+es_events_stream_keys(ScanKey keys, const EsStreamKey *key)
+{
+	text	   *tenant = cstring_to_text_with_len(key->tenant, key->tenant_len);
+	text	   *stream = cstring_to_text_with_len(key->stream, key->stream_len);
+
+	ScanKeyEntryInitialize(&keys[0], 0, Anum_es_events_tenant_id,
+						   BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
+						   F_TEXTEQ, PointerGetDatum(tenant));
+	ScanKeyEntryInitialize(&keys[1], 0, Anum_es_events_stream_id,
+						   BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
+						   F_TEXTEQ, PointerGetDatum(stream));
+}
+
+/*
+ * Does the text datum hold these bytes?
+ */
+static bool
+text_is(Datum datum, const char *data, int len)
+{
+	text	   *value = DatumGetTextPP(datum);
+
+	return VARSIZE_ANY_EXHDR(value) == len &&
+		memcmp(VARDATA_ANY(value), data, len) == 0;
+}
+
+bool
+es_events_row_in_stream(TupleTableSlot *slot, const EsStreamKey *key)
+{
+	slot_getsomeattrs(slot, Anum_es_events_stream_id);
+	return text_is(slot->tts_values[Anum_es_events_stream_id - 1],
+				   key->stream, key->stream_len) &&
+		text_is(slot->tts_values[Anum_es_events_tenant_id - 1],
+				key->tenant, key->tenant_len);
+}
+
+/*
+ * Says whether the row is another transaction's and newer than the snapshot
+ * of this transaction.
+ */
+static bool
+is_news(Relation events, TupleTableSlot *slot)
+{
+	bool		isnull;
+	TransactionId xmin;
+
+	if (table_tuple_satisfies_snapshot(events, slot, GetTransactionSnapshot()))
+		return false;
+
+	xmin = DatumGetTransactionId(slot_getsysattr(slot,
+												 MinTransactionIdAttributeNumber,
+												 &isnull));
+	return !TransactionIdIsCurrentTransactionId(xmin);
+}
+
+int64
+es_events_read_head(Relation events, const EsStore *store,
+					const EsStreamKey *key, Snapshot snapshot,
+					TimestampTz *recorded_at, bool *moved)
+{
+	EsEventScan scan;
+	ScanKeyData keys[2];
+	TupleTableSlot *slot;
+	int64		version = 0;
+
+	es_events_stream_keys(keys, key);
+	es_events_begin_scan(&scan, events, store->events_pkey, snapshot, keys, 2);
+	slot = es_events_next(&scan, BackwardScanDirection);
+	if (slot != NULL)
+	{
+		bool		isnull;
+
+		version = DatumGetInt64(slot_getattr(slot, Anum_es_events_version,
+											 &isnull));
+		if (recorded_at != NULL)
+			*recorded_at =
+				DatumGetTimestampTz(slot_getattr(slot,
+												 Anum_es_events_recorded_at,
+												 &isnull));
+		if (moved != NULL)
+			*moved = is_news(events, slot);
+	}
+	es_events_end_scan(&scan);
+	return version;
+}
+
+int64
+es_events_find_id(Relation events, const EsStore *store,
+				  const EsStreamKey *key, const pg_uuid_t *id)
+{
+	EsEventScan scan;
+	ScanKeyData skey;
+	TupleTableSlot *slot;
+	int64		version = 0;
+
+	ScanKeyInit(&skey, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(id));
+	es_events_begin_scan(&scan, events, store->event_id_index, SnapshotSelf,
+						 &skey, 1);
+
+	/* Other streams may have an event with the same id. */
+	while (version == 0 &&
+		   (slot = es_events_next(&scan, ForwardScanDirection)) != NULL)
+	{
+		bool		isnull;
+
+		if (es_events_row_in_stream(slot, key))
+			version = DatumGetInt64(slot_getattr(slot, Anum_es_events_version,
+												 &isnull));
+	}
+	es_events_end_scan(&scan);
+	return version;
+}
+
+int64
+es_events_count_places(Relation events, const EsStore *store, int64 tx,
+					   int32 from, int32 to)
+{
+	EsEventScan scan;
+	ScanKeyData keys[3];
+	int64		found = 0;
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(tx));
+	ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT4GE,
+				Int32GetDatum(from));
+	ScanKeyInit(&keys[2], 2, BTLessStrategyNumber, F_INT4LT,
+				Int32GetDatum(to));
+	es_events_begin_scan(&scan, events, store->tx_ordinal_index, SnapshotSelf,
+						 keys, 3);
+	while (es_events_next(&scan, ForwardScanDirection) != NULL)
+		found++;
+	es_events_end_scan(&scan);
+	return found;
+}

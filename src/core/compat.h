@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Differences between the supported PostgreSQL versions.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  This is the only file that may mention PG_VERSION_NUM.  Every shim is
+ *	  an inline function with the newest signature and the suffix _compat;
+ *	  no name of PostgreSQL's own is ever redefined.  Include it after
+ *	  postgres.h and the header that declares the wrapped function.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ES_CORE_COMPAT_H
+#define ES_CORE_COMPAT_H
+
+#if PG_VERSION_NUM < 150000
+#error "event_store needs PostgreSQL 15 or later"
+#endif
+
+#include "access/genam.h"
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "utils/acl.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/*
+ * PostgreSQL 16 added onlySummarizing (19d8e2308b: HOT updates with BRIN).
+ */
+static inline List *
+exec_insert_index_tuples_compat(ResultRelInfo *rri, TupleTableSlot *slot,
+								EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL,
+								 false);
+#else
+	return ExecInsertIndexTuples(rri, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+/*
+ * PostgreSQL 18 added the instrumentation argument (0fbceae841: "Searches"
+ * in EXPLAIN ANALYZE).
+ */
+static inline IndexScanDesc
+index_beginscan_compat(Relation heap, Relation index, Snapshot snapshot,
+					   int nkeys, int norderbys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(heap, index, snapshot, NULL, nkeys, norderbys);
+#else
+	return index_beginscan(heap, index, snapshot, nkeys, norderbys);
+#endif
+}
+
+/*
+ * PostgreSQL 16 replaced the ownership checks per kind by one function
+ * (afbfc02983).
+ */
+static inline bool
+relation_ownercheck_compat(Oid relid, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, roleid);
+#else
+	return pg_class_ownercheck(relid, roleid);
+#endif
+}
+
+#endif							/* ES_CORE_COMPAT_H */

@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_store.c
+ *	  The library: its magic block and its start.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "catalog/catalog.h"
+#include "core/guc.h"
+#include "log/log.h"
+
+#ifdef PG_MODULE_MAGIC_EXT
+PG_MODULE_MAGIC_EXT(.name = "event_store", .version = ES_VERSION);
+#else
+PG_MODULE_MAGIC;
+#endif
+
+void		_PG_init(void);
+
+/*
+ * Starts the library in this process; works preloaded and loaded late.
+ */
+void
+_PG_init(void)
+{
+	es_guc_init();
+	es_catalog_init();
+	es_xact_init();
+}

@@ -1,0 +1,243 @@
+/*-------------------------------------------------------------------------
+ *
+ * insert.c
+ *	  Rows into es_events.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  There are two ways.  The direct one hands tuples to the table access
+ *	  method and their keys to the indexes, as COPY does, without parser,
+ *	  planner and executor.  It knows nothing of triggers, check constraints,
+ *	  generated columns, partitions and forced row security; when es_events
+ *	  has any of them besides our own, the other way is taken: an INSERT
+ *	  through SPI, as the owner of es_events, which the BEFORE trigger of
+ *	  trigger.c versions like any other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "core/compat.h"
+#include "core/guc.h"
+#include "log/log.h"
+
+/* Slots filled before they are handed to the access method together */
+#define MAX_SLOTS		256
+
+
+/*
+ * What all rows of one call have in common.
+ */
+typedef struct CommonValues
+{
+	Datum		tenant_id;
+	Datum		stream_id;
+	TimestampTz recorded_at;
+	int64		version;		/* of the next row */
+	EsPlace		place;			/* of the next row */
+} CommonValues;
+
+/*
+ * Fills a slot with the next row.  The slot then points to the event's data.
+ */
+static void
+fill_slot(TupleTableSlot *slot, CommonValues *common, const EsNewEvent *event)
+{
+	Datum	   *values = slot->tts_values;
+
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, false, Natts_es_events * sizeof(bool));
+	values[Anum_es_events_tenant_id - 1] = common->tenant_id;
+	values[Anum_es_events_stream_id - 1] = common->stream_id;
+	values[Anum_es_events_version - 1] = Int64GetDatum(common->version++);
+	values[Anum_es_events_event_id - 1] = UUIDPGetDatum(&event->id);
+	values[Anum_es_events_event_type - 1] = event->type;
+	values[Anum_es_events_schema_version - 1] = Int32GetDatum(event->schema_version);
+	values[Anum_es_events_data - 1] = event->data;
+	values[Anum_es_events_metadata - 1] = event->metadata;
+	values[Anum_es_events_recorded_at - 1] = TimestampTzGetDatum(common->recorded_at);
+	values[Anum_es_events_tx - 1] = Int64GetDatum(common->place.tx);
+	values[Anum_es_events_ordinal - 1] = Int32GetDatum(common->place.ordinal++);
+	ExecStoreVirtualTuple(slot);
+}
+
+/*
+ * Stores up to MAX_SLOTS rows and their index entries.
+ */
+static void
+insert_slots(Relation events, ResultRelInfo *rri, EState *estate,
+			 TupleTableSlot **slots, int n)
+{
+	int			i;
+
+	if (n == 1)
+		table_tuple_insert(events, slots[0], GetCurrentCommandId(true), 0,
+						   NULL);
+	else
+		table_multi_insert(events, slots, n, GetCurrentCommandId(true), 0,
+						   NULL);
+
+	for (i = 0; i < n; i++)
+	{
+		list_free(exec_insert_index_tuples_compat(rri, slots[i], estate));
+		ResetPerTupleExprContext(estate);
+	}
+}
+
+/*
+ * The direct way.
+ */
+static void
+insert_direct(Relation events, CommonValues *common, const EsAppend *append)
+{
+	TupleTableSlot *slots[MAX_SLOTS];
+	const TupleTableSlotOps *ops;
+	EState	   *estate;
+	ResultRelInfo *rri;
+	int			nslots = Min(append->nevents, MAX_SLOTS);
+	int			done;
+	int			i;
+
+	estate = CreateExecutorState();
+
+	/*
+	 * As CatalogOpenIndexes does: InitResultRelInfo would copy our triggers,
+	 * which nobody is to fire here.
+	 */
+	rri = makeNode(ResultRelInfo);
+	rri->ri_RelationDesc = events;
+	ExecOpenIndices(rri, false);
+
+	/* A heap takes a virtual slot as it is; others might want their own. */
+	ops = (events->rd_tableam == GetHeapamTableAmRoutine()) ?
+		&TTSOpsVirtual : table_slot_callbacks(events);
+	for (i = 0; i < nslots; i++)
+		slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(events), ops);
+
+	for (done = 0; done < append->nevents; done += nslots)
+	{
+		nslots = Min(append->nevents - done, MAX_SLOTS);
+		CHECK_FOR_INTERRUPTS();
+		for (i = 0; i < nslots; i++)
+			fill_slot(slots[i], common, &append->events[done + i]);
+		insert_slots(events, rri, estate, slots, nslots);
+	}
+
+	for (i = 0; i < Min(append->nevents, MAX_SLOTS); i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
+	ExecCloseIndices(rri);
+	FreeExecutorState(estate);
+}
+
+/*
+ * Runs the INSERT of one event; its tx, ordinal and time come from the trigger.
+ */
+static void
+insert_one_indirect(SPIPlanPtr plan, CommonValues *common,
+					const EsNewEvent *event)
+{
+	Datum		args[8];
+	int			result;
+
+	args[0] = common->tenant_id;
+	args[1] = common->stream_id;
+	args[2] = Int64GetDatum(common->version++);
+	args[3] = UUIDPGetDatum(&event->id);
+	args[4] = event->type;
+	args[5] = Int32GetDatum(event->schema_version);
+	args[6] = event->data;
+	args[7] = event->metadata;
+
+	result = SPI_execute_plan(plan, args, NULL, false, 0);
+	if (result != SPI_OK_INSERT || SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("event was not stored in table \"es_events\""),
+				 errdetail("A trigger or rule of the table suppressed the row.")));
+}
+
+/*
+ * The way through SPI, as the owner of es_events.
+ *
+ * Triggers of the table's owner run with a search_path that the caller has no
+ * say in: they run with the owner's rights.
+ */
+static void
+insert_indirect(Relation events, CommonValues *common, const EsAppend *append)
+{
+	Oid			types[8] = {TEXTOID, TEXTOID, INT8OID, UUIDOID, TEXTOID,
+	INT4OID, JSONBOID, JSONBOID};
+	Oid			save_userid;
+	int			save_sec_context;
+	int			save_nestlevel;
+	char	   *query;
+	SPIPlanPtr	plan;
+	int			i;
+
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(events->rd_rel->relowner,
+						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	save_nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	query = psprintf("INSERT INTO %s (tenant_id, stream_id, version, event_id,"
+					 " event_type, schema_version, data, metadata)"
+					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(events)),
+												RelationGetRelationName(events)));
+	plan = SPI_prepare(query, lengthof(types), types);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	for (i = 0; i < append->nevents; i++)
+		insert_one_indirect(plan, common, &append->events[i]);
+	SPI_finish();
+
+	/* After an error the end of the (sub)transaction restores both. */
+	AtEOXact_GUC(true, save_nestlevel);
+	SetUserIdAndSecContext(save_userid, save_sec_context);
+}
+
+void
+es_insert_events(Relation events, const EsStore *store, EsStream *stream,
+				 const EsAppend *append)
+{
+	CommonValues common;
+
+	es_stream_check_room(stream, append->nevents);
+	common.tenant_id =
+		PointerGetDatum(cstring_to_text_with_len(append->key.tenant,
+												 append->key.tenant_len));
+	common.stream_id = append->stream_id;
+	common.version = stream->head + 1;
+
+	if (!store->direct_insert)
+	{
+		insert_indirect(events, &common, append);
+		return;
+	}
+
+	common.recorded_at = es_stream_next_time(stream);
+	common.place = es_xact_take_places(store->tx_sequence, append->nevents,
+									   true);
+	insert_direct(events, &common, append);
+	es_stream_advance(stream, stream->head + append->nevents,
+					  common.recorded_at);
+}

@@ -1,0 +1,210 @@
+/*-------------------------------------------------------------------------
+ *
+ * log.h
+ *	  The event log: appending to streams and reading their versions.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  The way of an append:
+ *
+ *	  append_args.c   arguments of one call  -> EsAppend
+ *	  stream.c        lock on the stream, its head
+ *	  idempotency.c   is this a retry?
+ *	  append.c        is the expected version right? who decides
+ *	  xact.c          tx and ordinals of the transaction
+ *	  insert.c        rows into es_events
+ *
+ *	  trigger.c goes the same way for plain INSERT and COPY.
+ *
+ *	  Order of locks: es_events (ROW EXCLUSIVE), then streams one by one in
+ *	  the order in which the transaction first touches them; in place of more
+ *	  than event_store.max_stream_locks of them es_events as a whole (SHARE
+ *	  ROW EXCLUSIVE).  All are heavyweight locks, held to the end of the
+ *	  transaction, with PostgreSQL's deadlock detection.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ES_LOG_LOG_H
+#define ES_LOG_LOG_H
+
+#include "datatype/timestamp.h"
+#include "fmgr.h"
+#include "utils/relcache.h"
+#include "utils/uuid.h"
+
+#include "catalog/catalog.h"
+#include "catalog/events.h"
+
+/* Values of an expected version that are no version */
+#define ES_VERSION_ANY			PG_INT64_MIN	/* SQL: NULL */
+#define ES_VERSION_EXISTS		(-1)
+#define ES_VERSION_NO_STREAM	0
+
+/*
+ * A stream that this transaction has touched, and thereby locked.
+ *
+ * Lives to the end of the transaction, or of the subtransaction that touched
+ * it first.
+ */
+typedef struct EsStream
+{
+	EsStreamKey key;			/* points behind this struct */
+	uint64		slot;			/* its key in the hash table */
+	int			lock_level;		/* nesting level that holds the lock */
+	bool		head_known;		/* are the next three right? */
+	bool		moved;			/* head is newer than the transaction's snapshot */
+	int64		head;			/* newest version, 0 if none */
+	TimestampTz head_at;		/* its recorded_at */
+} EsStream;
+
+/*
+ * An event about to be stored.  Pointers are the caller's.
+ */
+typedef struct EsNewEvent
+{
+	pg_uuid_t	id;
+	Datum		type;			/* text */
+	Datum		data;			/* jsonb */
+	Datum		metadata;		/* jsonb */
+	int32		schema_version;
+} EsNewEvent;
+
+/*
+ * One call of an append function.
+ */
+typedef struct EsAppend
+{
+	EsStreamKey key;
+	Datum		stream_id;		/* text */
+	int64		expected;		/* a version or ES_VERSION_... */
+	bool		has_ids;		/* the ids are the caller's */
+	int			nevents;
+	EsNewEvent *events;
+} EsAppend;
+
+/*
+ * An event's place in its transaction.
+ */
+typedef struct EsPlace
+{
+	int64		tx;
+	int32		ordinal;
+} EsPlace;
+
+/* ---------- xact.c ---------- */
+
+/* Registers the transaction callbacks.  Once, from _PG_init. */
+extern void es_xact_init(void);
+
+/*
+ * Gives the next n ordinals of this transaction; returns the place of the
+ * first of them.
+ *
+ * The first call of a transaction takes its tx from the sequence given.  The
+ * ordinals of a subtransaction that rolls back are given out again.  With
+ * stored = false the caller promises that the rows will be there at the end
+ * of its statement; es_xact_unverified() tells which to check then.  Raises
+ * 54000 when the transaction has no ordinals left.
+ */
+extern EsPlace es_xact_take_places(Oid sequence, int n, bool stored);
+
+/*
+ * Tells which places were given out for rows that nobody has seen stored:
+ * *from to before *to, of *tx.  Returns false when there are none.
+ */
+extern bool es_xact_unverified(int64 *tx, int32 *from, int32 *to);
+
+/* Notes that all places given out so far are known to be stored. */
+extern void es_xact_set_verified(void);
+
+/* ---------- stream.c ---------- */
+
+/*
+ * Locks a stream to the end of the transaction and returns its state.
+ *
+ * Waits for other transactions that appended to it.  With want_head the
+ * result has head_known.  The result stays where it is as long as the
+ * subtransaction lives.  events must be locked in ROW EXCLUSIVE mode.
+ */
+extern EsStream *es_stream_lock(Relation events, const EsStore *store,
+								const EsStreamKey *key, bool want_head);
+
+/* Notes that the stream now ends with the version given. */
+extern void es_stream_advance(EsStream *stream, int64 head, TimestampTz head_at);
+
+/* Notes that nobody knows where the stream ends. */
+extern void es_stream_forget_head(EsStream *stream);
+
+/*
+ * Returns the time to record for events behind the stream's head: now, unless
+ * the clock stepped back.
+ */
+extern TimestampTz es_stream_next_time(const EsStream *stream);
+
+/*
+ * Raises 22003 unless n versions fit behind the stream's head.
+ */
+extern void es_stream_check_room(const EsStream *stream, int n);
+
+/* Forgets streams and heads of a (sub)transaction that ends; for xact.c. */
+extern void es_stream_at_subabort(int level);
+extern void es_stream_at_subcommit(int level);
+extern void es_stream_at_end(void);
+
+/* ---------- idempotency.c ---------- */
+
+/*
+ * Looks for the events of a call that brings its own event ids in the stream.
+ *
+ * Returns the version that the call returned the first time if it is a retry,
+ * 0 if none of its ids is there.  Raises PE002 when it is neither.  The
+ * stream must be locked, its head known.
+ */
+extern int64 es_find_retry(Relation events, const EsStore *store,
+						   const EsStream *stream, const EsAppend *append);
+
+/* Raises PE002 for an event id that the stream has already. */
+extern void es_raise_event_id_reused(const EsStreamKey *key,
+									 const pg_uuid_t *id, int64 version)
+			pg_attribute_noreturn();
+
+/* ---------- insert.c ---------- */
+
+/*
+ * Stores the events of a call behind the stream's head.
+ *
+ * The stream must be locked, its head known; it is advanced.  All or nothing
+ * by the transaction's own rules.  Raises 22003 when versions run out.
+ */
+extern void es_insert_events(Relation events, const EsStore *store,
+							 EsStream *stream, const EsAppend *append);
+
+/* ---------- append_args.c ---------- */
+
+/* Each fills *append from the arguments of the SQL function it is named for. */
+extern void es_append_args_single(FunctionCallInfo fcinfo, EsAppend *append);
+extern void es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append);
+extern void es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append);
+
+/* The metadata that an event without any gets: an empty object. */
+extern Datum es_empty_metadata(void);
+
+/* Raises 22023 unless the jsonb is an object. */
+extern void es_check_metadata(Datum metadata);
+
+/* Raises 22023 unless the schema version is 1 or greater. */
+extern void es_check_schema_version(int32 schema_version);
+
+/* ---------- append.c ---------- */
+
+/*
+ * Raises PE001: the stream is not at the version that the caller expected.
+ */
+extern void es_raise_wrong_version(const EsStream *stream, int64 expected)
+			pg_attribute_noreturn();
+
+/* Raises 40001 when the stream moved after the transaction's snapshot. */
+extern void es_check_not_moved(const EsStream *stream);
+
+#endif							/* ES_LOG_LOG_H */

@@ -1,0 +1,138 @@
+/*-------------------------------------------------------------------------
+ *
+ * read.c
+ *	  Where a stream ends, and the checks behind the reading functions.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  The functions that return events are SQL functions, which the planner
+ *	  inlines: a C function in FROM would copy every row into a tuplestore and
+ *	  hide the rows from the rest of the query.  What they cannot say in SQL,
+ *	  the errors for wrong arguments, is here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "catalog/events.h"
+#include "core/guc.h"
+#include "core/names.h"
+
+PG_FUNCTION_INFO_V1(es_check_stream_id);
+PG_FUNCTION_INFO_V1(es_check_count);
+PG_FUNCTION_INFO_V1(es_check_version);
+PG_FUNCTION_INFO_V1(es_stream_version);
+PG_FUNCTION_INFO_V1(es_tenant);
+PG_FUNCTION_INFO_V1(es_version);
+
+/*
+ * SQL: es_stream_version(stream_id text) returns bigint
+ *
+ * Reads with the snapshot of the query, and needs no privilege on es_events:
+ * the right to execute it is the privilege.
+ */
+Datum
+es_stream_version(PG_FUNCTION_ARGS)
+{
+	EsStore		store;
+	EsStreamKey key;
+	Relation	events;
+	text	   *stream;
+	int64		version;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("stream id must not be null")));
+
+	stream = PG_GETARG_TEXT_PP(0);
+	es_stream_key_make_own(&key, VARDATA_ANY(stream), VARSIZE_ANY_EXHDR(stream));
+	events = es_catalog_open_events(AccessShareLock, &store);
+	version = es_events_read_head(events, &store, &key, GetActiveSnapshot(),
+								  NULL, NULL);
+	relation_close(events, AccessShareLock);
+	PG_RETURN_INT64(version);
+}
+
+/*
+ * SQL: es_check_stream_id(stream_id text) returns text
+ *
+ * Returns its argument, or raises the error for it.
+ */
+Datum
+es_check_stream_id(PG_FUNCTION_ARGS)
+{
+	text	   *stream;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("stream id must not be null")));
+
+	stream = PG_GETARG_TEXT_PP(0);
+	es_name_check("stream id", VARDATA_ANY(stream), VARSIZE_ANY_EXHDR(stream),
+				  ES_MAX_STREAM_ID);
+	PG_RETURN_TEXT_P(stream);
+}
+
+/*
+ * SQL: es_check_count(max_count bigint) returns bigint
+ *
+ * Returns its argument, NULL for no limit, or raises the error for it.
+ */
+Datum
+es_check_count(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	if (PG_GETARG_INT64(0) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of events must be greater than zero"),
+				 errdetail("It is %lld.", (long long) PG_GETARG_INT64(0)),
+				 errhint("NULL means no limit.")));
+	PG_RETURN_INT64(PG_GETARG_INT64(0));
+}
+
+/*
+ * SQL: es_check_version(version bigint, default_version bigint) returns bigint
+ *
+ * Returns the version, or the default for NULL, or raises the error for it.
+ */
+Datum
+es_check_version(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
+	if (PG_GETARG_INT64(0) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("version must be greater than zero"),
+				 errdetail("It is %lld.", (long long) PG_GETARG_INT64(0)),
+				 errhint("NULL means the beginning of the stream, or its end when reading backwards.")));
+	PG_RETURN_INT64(PG_GETARG_INT64(0));
+}
+
+/*
+ * SQL: es_tenant() returns text
+ */
+Datum
+es_tenant(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(es_guc_tenant_id));
+}
+
+/*
+ * SQL: es_version() returns text
+ */
+Datum
+es_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(ES_VERSION));
+}

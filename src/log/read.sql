@@ -1,0 +1,111 @@
+-- Reading streams.
+--
+-- es_read_stream is a SQL function that the planner inlines, so that it costs
+-- what the SELECT in it costs, conditions on its result reach the scan, and
+-- the caller's own privileges count.  The checks below say in C what such a
+-- function cannot say itself.
+
+CREATE FUNCTION es_check_stream_id(stream_id text) RETURNS text
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'es_check_stream_id';
+COMMENT ON FUNCTION es_check_stream_id(text) IS
+  'returns a stream id, or raises the error for one that cannot be (used by the reading functions)';
+
+CREATE FUNCTION es_check_count(max_count bigint) RETURNS bigint
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'es_check_count';
+COMMENT ON FUNCTION es_check_count(bigint) IS
+  'returns a number of events, or raises the error for one that cannot be (used by the reading functions)';
+
+CREATE FUNCTION es_check_version(version bigint, default_version bigint) RETURNS bigint
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'es_check_version';
+COMMENT ON FUNCTION es_check_version(bigint, bigint) IS
+  'returns a version, the default for NULL, or raises the error for one that cannot be (used by the reading functions)';
+
+CREATE FUNCTION es_stream_version(stream_id text) RETURNS bigint
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'es_stream_version';
+COMMENT ON FUNCTION es_stream_version(text) IS
+  'version of a stream, that of its newest event; 0 when there is none';
+
+-- One of the two branches is always empty, and gone from the plan where
+-- "backwards" is a constant.
+CREATE FUNCTION es_read_stream(
+  stream_id    text,
+  from_version bigint  DEFAULT NULL,
+  max_count    bigint  DEFAULT NULL,
+  backwards    boolean DEFAULT false
+) RETURNS SETOF es_event
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
+  SELECT * FROM (
+    (SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
+            e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
+       FROM es_events e
+      WHERE NOT coalesce($4, false)
+        AND e.tenant_id = es_tenant()
+        AND e.stream_id = es_check_stream_id($1)
+        AND e.version >= es_check_version($2, 1)
+      ORDER BY e.version
+      LIMIT es_check_count($3))
+    UNION ALL
+    (SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
+            e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
+       FROM es_events e
+      WHERE coalesce($4, false)
+        AND e.tenant_id = es_tenant()
+        AND e.stream_id = es_check_stream_id($1)
+        AND e.version <= es_check_version($2, 9223372036854775807)
+      ORDER BY e.version DESC
+      LIMIT es_check_count($3))
+  ) events;
+END;
+COMMENT ON FUNCTION es_read_stream(text, bigint, bigint, boolean) IS
+  'the events of a stream in order, from a version on, at most max_count, or backwards';
+
+CREATE FUNCTION es_check(
+  OUT tenant_id text, OUT stream_id text, OUT problem text
+) RETURNS SETOF record
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT e.tenant_id, e.stream_id,
+         format('versions are not 1 to %s without a hole: %s events, the first at version %s',
+                max(e.version), count(*), min(e.version))
+    FROM es_events e
+   GROUP BY e.tenant_id, e.stream_id
+  HAVING count(*) <> max(e.version) OR min(e.version) <> 1
+  UNION ALL
+  SELECT e.tenant_id, e.stream_id,
+         format('event id %s is used %s times', e.event_id, count(*))
+    FROM es_events e
+   GROUP BY e.tenant_id, e.stream_id, e.event_id
+  HAVING count(*) > 1
+  UNION ALL
+  SELECT e.tenant_id, e.stream_id,
+         format('recorded_at of version %s is before that of the version before', e.version)
+    FROM (SELECT *, lag(recorded_at) OVER (PARTITION BY tenant_id, stream_id ORDER BY version) AS previous
+            FROM es_events) e
+   WHERE e.recorded_at < e.previous
+  UNION ALL
+  SELECT NULL, NULL,
+         format('ordinals of tx %s are not 0 to %s without a hole: %s events, the first with ordinal %s',
+                e.tx, max(e.ordinal), count(*), min(e.ordinal))
+    FROM es_events e
+   GROUP BY e.tx
+  HAVING count(*) <> max(e.ordinal) + 1 OR min(e.ordinal) <> 0
+  UNION ALL
+  SELECT NULL, NULL,
+         format('sequence es_tx_seq is at %s, behind tx %s', s.last_value, e.tx)
+    FROM es_tx_seq s, (SELECT max(tx) AS tx FROM es_events) e
+   WHERE e.tx > s.last_value OR (e.tx = s.last_value AND NOT s.is_called)
+  UNION ALL
+  SELECT s.tenant_id, s.stream_id,
+         format('snapshot of version %s is beyond the stream', s.version)
+    FROM es_snapshots s
+   WHERE NOT EXISTS (SELECT FROM es_events e
+                      WHERE e.tenant_id = s.tenant_id AND e.stream_id = s.stream_id
+                        AND e.version = s.version);
+END;
+COMMENT ON FUNCTION es_check() IS
+  'reads the whole store and returns what is wrong with it; no row when all is well';

@@ -1,0 +1,331 @@
+/*-------------------------------------------------------------------------
+ *
+ * stream.c
+ *	  The streams that a transaction appends to: their locks and their heads.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  A stream is locked by a heavyweight lock on the hash of its name, in a
+ *	  class of advisory locks of our own.  Two streams with one hash wait for
+ *	  each other, which is harmless.  Whoever holds the lock may trust the
+ *	  head he read: a committing transaction leaves the proc array, and its
+ *	  events become visible, before it releases its locks.
+ *
+ *	  The set of a transaction's streams serves three ends: a stream's second
+ *	  append needs neither lock nor look-up; the first append of a command is
+ *	  visible to the second of the same command; and we know how many locks we
+ *	  hold, to turn to a lock on the table before the lock table overflows.
+ *
+ *	  Entries form a stack, ordered by the subtransaction that locked them:
+ *	  an aborting subtransaction, which loses its locks, pops its entries.
+ *	  Heads that it advanced in entries of outer levels are on a second stack;
+ *	  they are simply forgotten and looked up again when needed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "core/guc.h"
+#include "log/log.h"
+
+/* PostgreSQL's own advisory locks are of classes 1 and 2. */
+#define STREAM_LOCK_CLASS	0xE5
+
+/* A hash table that grew beyond this is not kept for the next transaction. */
+#define KEEP_TABLE_SIZE		1024
+
+typedef struct StreamSlot
+{
+	uint64		slot;
+	EsStream   *stream;
+	char		status;
+} StreamSlot;
+
+#define SH_PREFIX		stream_table
+#define SH_ELEMENT_TYPE StreamSlot
+#define SH_KEY_TYPE		uint64
+#define SH_KEY			slot
+#define SH_HASH_KEY(tb, key) ((uint32) ((key) ^ ((key) >> 32)))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE		static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+typedef struct AdvancedHead
+{
+	int			level;			/* nesting level that advanced the head */
+	EsStream   *stream;
+} AdvancedHead;
+
+/*
+ * All streams that the transaction has touched.  The arrays and the table live
+ * in TopMemoryContext from first use on, the entries in stream_context, which
+ * is reset at the end of each transaction.
+ */
+static MemoryContext stream_context = NULL;
+static stream_table_hash *table = NULL;
+static EsStream **stack = NULL;
+static int	stack_used = 0;
+static int	stack_size = 0;
+static AdvancedHead *advanced = NULL;
+static int	advanced_used = 0;
+static int	advanced_size = 0;
+
+/* Nesting level that locked es_events as a whole; 0: none */
+static int	escalated_level = 0;
+
+/* Is there anything to clean up at the end of the transaction? */
+static bool used = false;
+
+/*
+ * Finds the entry of a stream.
+ *
+ * If there is none, returns NULL and sets *slot to the key that it is to get
+ * in the table: the hash, or what follows it if streams with the same hash
+ * came first.  Those leave after it, so that the walk never ends too early.
+ */
+static EsStream *
+find_stream(const EsStreamKey *key, uint64 *slot)
+{
+	*slot = key->hash;
+	if (table == NULL || table->members == 0)
+		return NULL;
+
+	for (;;)
+	{
+		StreamSlot *found = stream_table_lookup(table, *slot);
+
+		if (found == NULL)
+			return NULL;
+		if (es_stream_key_equal(&found->stream->key, key))
+			return found->stream;
+		(*slot)++;
+	}
+}
+
+/*
+ * Makes an array of the size wanted or larger, in TopMemoryContext.
+ */
+static void *
+enlarge(void *array, int *size, Size element)
+{
+	*size = Max(64, *size * 2);
+	if (array == NULL)
+		return MemoryContextAllocHuge(TopMemoryContext, *size * element);
+	return repalloc_huge(array, *size * element);
+}
+
+/*
+ * Adds an entry for a stream that this transaction now holds locked.
+ */
+static EsStream *
+add_stream(const EsStreamKey *key, uint64 slot)
+{
+	EsStream   *stream;
+	StreamSlot *element;
+	char	   *names;
+	bool		found;
+
+	if (stream_context == NULL)
+	{
+		stream_context = AllocSetContextCreate(TopMemoryContext,
+											   "event_store log transaction",
+											   ALLOCSET_SMALL_SIZES);
+	}
+	if (table == NULL)
+		table = stream_table_create(TopMemoryContext, 48, NULL);
+	if (stack_used == stack_size)
+		stack = enlarge(stack, &stack_size, sizeof(EsStream *));
+
+	stream = MemoryContextAlloc(stream_context, sizeof(EsStream) +
+								key->tenant_len + key->stream_len);
+	names = (char *) (stream + 1);
+	memcpy(names, key->tenant, key->tenant_len);
+	memcpy(names + key->tenant_len, key->stream, key->stream_len);
+	stream->key = *key;
+	stream->key.tenant = names;
+	stream->key.stream = names + key->tenant_len;
+	stream->slot = slot;
+	stream->lock_level = GetCurrentTransactionNestLevel();
+	stream->head_known = false;
+	stream->moved = false;
+	stream->head = 0;
+	stream->head_at = 0;
+
+	used = true;
+	element = stream_table_insert(table, slot, &found);
+	Assert(!found);
+	element->stream = stream;
+	stack[stack_used++] = stream;
+	return stream;
+}
+
+/*
+ * Locks a stream, or, from event_store.max_stream_locks streams on, all.
+ */
+static void
+lock_stream(Relation events, const EsStreamKey *key)
+{
+	LOCKTAG		tag;
+
+	if (escalated_level > 0)
+		return;
+
+	if (stack_used >= es_guc_max_stream_locks)
+	{
+		LockRelationOid(RelationGetRelid(events), ShareRowExclusiveLock);
+		escalated_level = GetCurrentTransactionNestLevel();
+		return;
+	}
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key->hash >> 32),
+						 (uint32) key->hash, STREAM_LOCK_CLASS);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+EsStream *
+es_stream_lock(Relation events, const EsStore *store, const EsStreamKey *key,
+			   bool want_head)
+{
+	EsStream   *stream;
+	uint64		slot;
+
+	stream = find_stream(key, &slot);
+	if (stream == NULL)
+	{
+		lock_stream(events, key);
+		stream = add_stream(key, slot);
+	}
+
+	if (want_head && !stream->head_known)
+	{
+		/*
+		 * SnapshotSelf: what is committed now, and what this transaction did,
+		 * the running command included.  Under the lock that is the truth.
+		 */
+		stream->head = es_events_read_head(events, store, key, SnapshotSelf,
+										   &stream->head_at,
+										   IsolationUsesXactSnapshot() ?
+										   &stream->moved : NULL);
+		stream->head_known = true;
+	}
+	return stream;
+}
+
+/*
+ * Notes that this subtransaction changed what is known of the stream's head,
+ * unless the stream is forgotten with it anyway.
+ */
+static void
+remember_change(EsStream *stream)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (stream->lock_level >= level ||
+		(advanced_used > 0 &&
+		 advanced[advanced_used - 1].level >= level &&
+		 advanced[advanced_used - 1].stream == stream))
+		return;
+
+	if (advanced_used == advanced_size)
+		advanced = enlarge(advanced, &advanced_size, sizeof(AdvancedHead));
+	advanced[advanced_used].level = level;
+	advanced[advanced_used].stream = stream;
+	advanced_used++;
+}
+
+void
+es_stream_advance(EsStream *stream, int64 head, TimestampTz head_at)
+{
+	remember_change(stream);
+	stream->head = head;
+	stream->head_at = head_at;
+}
+
+void
+es_stream_forget_head(EsStream *stream)
+{
+	stream->head_known = false;
+}
+
+TimestampTz
+es_stream_next_time(const EsStream *stream)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return (stream->head > 0 && stream->head_at > now) ? stream->head_at : now;
+}
+
+void
+es_stream_check_room(const EsStream *stream, int n)
+{
+	if (stream->head > PG_INT64_MAX - n)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("version of stream \"%.*s\" is out of range",
+						stream->key.stream_len, stream->key.stream),
+				 errdetail("The stream is at version %lld and cannot take %d more.",
+						   (long long) stream->head, n)));
+}
+
+void
+es_stream_at_subabort(int level)
+{
+	while (advanced_used > 0 && advanced[advanced_used - 1].level >= level)
+		advanced[--advanced_used].stream->head_known = false;
+
+	/* Leave the memory of the entries to the end of the transaction. */
+	while (stack_used > 0 && stack[stack_used - 1]->lock_level >= level)
+		stream_table_delete(table, stack[--stack_used]->slot);
+
+	if (escalated_level >= level)
+		escalated_level = 0;
+}
+
+void
+es_stream_at_subcommit(int level)
+{
+	int			i;
+
+	if (level == 2)
+		advanced_used = 0;		/* nothing to go back to */
+	for (i = advanced_used - 1; i >= 0 && advanced[i].level >= level; i--)
+		advanced[i].level = level - 1;
+
+	for (i = stack_used - 1; i >= 0 && stack[i]->lock_level >= level; i--)
+		stack[i]->lock_level = level - 1;
+
+	if (escalated_level >= level)
+		escalated_level = level - 1;
+}
+
+void
+es_stream_at_end(void)
+{
+	advanced_used = 0;
+	escalated_level = 0;
+	stack_used = 0;
+	if (!used)
+		return;
+
+	used = false;
+	if (table->size > KEEP_TABLE_SIZE)
+	{
+		stream_table_destroy(table);
+		table = NULL;
+	}
+	else
+		stream_table_reset(table);
+	MemoryContextReset(stream_context);
+}

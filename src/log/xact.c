@@ -1,0 +1,172 @@
+/*-------------------------------------------------------------------------
+ *
+ * xact.c
+ *	  What an appending transaction has to remember: its tx and ordinals.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  tx is taken from the sequence at the first append of the transaction and
+ *	  kept to its end, also when the subtransaction that took it rolls back.
+ *	  Ordinals must have no holes: a subtransaction that rolls back gives its
+ *	  ordinals back.  To that end the first append of each subtransaction
+ *	  saves the ordinal that it starts with on a stack; a subtransaction that
+ *	  appends nothing costs nothing.
+ *
+ *	  PREPARE TRANSACTION ends the transaction as far as this file is
+ *	  concerned: the prepared one can append no more.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/sequence.h"
+#include "utils/memutils.h"
+
+#include "log/log.h"
+
+typedef struct SavedOrdinal
+{
+	int			level;			/* nesting level of the subtransaction */
+	int32		ordinal;		/* next ordinal when it began to append */
+} SavedOrdinal;
+
+static int64 current_tx = 0;	/* 0: no append yet */
+static int32 next_ordinal = 0;
+static int32 verified_ordinal = 0;	/* all before it are known to be stored */
+
+/* Levels ascend.  Allocated once and kept, in TopMemoryContext. */
+static SavedOrdinal *saved = NULL;
+static int	saved_used = 0;
+static int	saved_size = 0;
+
+/*
+ * Saves the next ordinal before the first append of this nesting level.
+ */
+static void
+save_ordinal(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (level == 1 ||
+		(saved_used > 0 && saved[saved_used - 1].level >= level))
+		return;
+
+	if (saved_used == saved_size)
+	{
+		int			size = Max(16, saved_size * 2);
+
+		if (saved == NULL)
+			saved = MemoryContextAlloc(TopMemoryContext,
+									   size * sizeof(SavedOrdinal));
+		else
+			saved = repalloc(saved, size * sizeof(SavedOrdinal));
+		saved_size = size;
+	}
+	saved[saved_used].level = level;
+	saved[saved_used].ordinal = next_ordinal;
+	saved_used++;
+}
+
+EsPlace
+es_xact_take_places(Oid sequence, int n, bool stored)
+{
+	EsPlace		place;
+
+	if (current_tx == 0)
+		current_tx = nextval_internal(sequence, false);
+
+	if (next_ordinal > PG_INT32_MAX - n)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many events in one transaction"),
+				 errdetail("A transaction can append %d events.", PG_INT32_MAX)));
+
+	save_ordinal();
+	place.tx = current_tx;
+	place.ordinal = next_ordinal;
+	if (stored && verified_ordinal == next_ordinal)
+		verified_ordinal += n;
+	next_ordinal += n;
+	return place;
+}
+
+bool
+es_xact_unverified(int64 *tx, int32 *from, int32 *to)
+{
+	*tx = current_tx;
+	*from = verified_ordinal;
+	*to = next_ordinal;
+	return verified_ordinal < next_ordinal;
+}
+
+void
+es_xact_set_verified(void)
+{
+	verified_ordinal = next_ordinal;
+}
+
+/*
+ * Forgets everything at the end of a transaction.  May not fail.
+ */
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			current_tx = 0;
+			next_ordinal = 0;
+			verified_ordinal = 0;
+			saved_used = 0;
+			es_stream_at_end();
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * Gives the ordinals of an aborted subtransaction back, or those of a
+ * committed one to its parent.  May not fail.
+ */
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+				 SubTransactionId parentSubid, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		while (saved_used > 0 && saved[saved_used - 1].level >= level)
+			next_ordinal = saved[--saved_used].ordinal;
+		verified_ordinal = Min(verified_ordinal, next_ordinal);
+		es_stream_at_subabort(level);
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		SavedOrdinal *top = saved_used > 0 ? &saved[saved_used - 1] : NULL;
+
+		if (top != NULL && top->level >= level)
+		{
+			bool		parent_has_one = saved_used > 1 &&
+				saved[saved_used - 2].level >= level - 1;
+
+			if (parent_has_one || level == 2)
+				saved_used--;
+			else
+				top->level = level - 1;
+		}
+		es_stream_at_subcommit(level);
+	}
+}
+
+void
+es_xact_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}

@@ -1,0 +1,41 @@
+-- Privileges: nobody but the owner has any until es_grant gives them.
+
+CREATE FUNCTION es_grant(role name, privilege text) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'es_grant';
+COMMENT ON FUNCTION es_grant(name, text) IS
+  'gives a role what a reader, a writer or an admin of the store needs';
+
+CREATE FUNCTION es_revoke(role name, privilege text) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'es_revoke';
+COMMENT ON FUNCTION es_revoke(name, text) IS
+  'takes back what es_grant gave, except what the role needs for another privilege that it holds';
+
+-- Tables are private by default, functions are not.
+REVOKE ALL ON FUNCTION
+  es_version(),
+  es_tenant(),
+  es_uuid_v7(),
+  es_category(text),
+  es_append(text, text, jsonb, jsonb, bigint, uuid, integer),
+  es_append_batch(text, text[], jsonb[], jsonb[], bigint, uuid[], integer[]),
+  es_append_json(text, jsonb, bigint),
+  es_events_before_insert(),
+  es_events_after_insert(),
+  es_events_immutable(),
+  es_check_stream_id(text),
+  es_check_count(bigint),
+  es_check_version(bigint, bigint),
+  es_stream_version(text),
+  es_read_stream(text, bigint, bigint, boolean),
+  es_check(),
+  es_snapshots_before_write(),
+  es_save_snapshot(text, bigint, jsonb, text),
+  es_load_snapshot(text, bigint, text),
+  es_delete_snapshots(text, bigint, text),
+  es_grant(name, text),
+  es_revoke(name, text)
+FROM PUBLIC;
