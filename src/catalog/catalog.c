@@ -42,6 +42,7 @@
 #include "utils/syscache.h"
 
 #include "catalog/catalog.h"
+#include "core/compat.h"
 #include "core/names.h"
 
 /* Versions of the extension's SQL that this library can serve */
@@ -305,7 +306,7 @@ build_store(EsStore *store)
 	events = try_relation_open(store->events, AccessShareLock);
 	if (events == NULL)
 		raise_damaged("Table \"es_events\"");
-	store->events_pkey = RelationGetPrimaryKeyIndex(events);
+	store->events_pkey = relation_get_primary_key_index_compat(events);
 	if (!OidIsValid(store->events_pkey))
 		raise_damaged("The primary key of table \"es_events\"");
 	check_columns(events);

@@ -24,12 +24,22 @@
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "utils/acl.h"
+#include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
 
 /*
- * PostgreSQL 16 added onlySummarizing (19d8e2308b: HOT updates with BRIN).
+ * PostgreSQL 18 replaced the attribute behind a declaration by one before it.
+ */
+#if PG_VERSION_NUM >= 180000
+#define ES_NORETURN pg_noreturn
+#else
+#define ES_NORETURN pg_attribute_noreturn()
+#endif
+
+/*
+ * PostgreSQL 16 added onlySummarizing (HOT updates with BRIN indexes).
  */
 static inline List *
 exec_insert_index_tuples_compat(ResultRelInfo *rri, TupleTableSlot *slot,
@@ -44,7 +54,7 @@ exec_insert_index_tuples_compat(ResultRelInfo *rri, TupleTableSlot *slot,
 }
 
 /*
- * PostgreSQL 18 added the instrumentation argument (0fbceae841: "Searches"
+ * PostgreSQL 18 added the instrumentation argument (number of index searches
  * in EXPLAIN ANALYZE).
  */
 static inline IndexScanDesc
@@ -59,8 +69,7 @@ index_beginscan_compat(Relation heap, Relation index, Snapshot snapshot,
 }
 
 /*
- * PostgreSQL 16 replaced the ownership checks per kind by one function
- * (afbfc02983).
+ * PostgreSQL 16 replaced the ownership checks per kind by one function.
  */
 static inline bool
 relation_ownercheck_compat(Oid relid, Oid roleid)
@@ -69,6 +78,19 @@ relation_ownercheck_compat(Oid relid, Oid roleid)
 	return object_ownercheck(RelationRelationId, relid, roleid);
 #else
 	return pg_class_ownercheck(relid, roleid);
+#endif
+}
+
+/*
+ * PostgreSQL 18 asks whether a deferrable primary key will do; ours is not.
+ */
+static inline Oid
+relation_get_primary_key_index_compat(Relation relation)
+{
+#if PG_VERSION_NUM >= 180000
+	return RelationGetPrimaryKeyIndex(relation, false);
+#else
+	return RelationGetPrimaryKeyIndex(relation);
 #endif
 }
 

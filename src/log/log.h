@@ -35,6 +35,7 @@
 
 #include "catalog/catalog.h"
 #include "catalog/events.h"
+#include "core/compat.h"
 
 /* Values of an expected version that are no version */
 #define ES_VERSION_ANY			PG_INT64_MIN	/* SQL: NULL */
@@ -165,9 +166,9 @@ extern int64 es_find_retry(Relation events, const EsStore *store,
 						   const EsStream *stream, const EsAppend *append);
 
 /* Raises PE002 for an event id that the stream has already. */
-extern void es_raise_event_id_reused(const EsStreamKey *key,
-									 const pg_uuid_t *id, int64 version)
-			pg_attribute_noreturn();
+ES_NORETURN extern void es_raise_event_id_reused(const EsStreamKey *key,
+												 const pg_uuid_t *id,
+												 int64 version);
 
 /* ---------- insert.c ---------- */
 
@@ -201,8 +202,8 @@ extern void es_check_schema_version(int32 schema_version);
 /*
  * Raises PE001: the stream is not at the version that the caller expected.
  */
-extern void es_raise_wrong_version(const EsStream *stream, int64 expected)
-			pg_attribute_noreturn();
+ES_NORETURN extern void es_raise_wrong_version(const EsStream *stream,
+											   int64 expected);
 
 /* Raises 40001 when the stream moved after the transaction's snapshot. */
 extern void es_check_not_moved(const EsStream *stream);
