@@ -80,7 +80,8 @@ static void
 relcache_callback(Datum arg, Oid relid)
 {
 	if (building || relid == InvalidOid ||
-		relid == cached.events || relid == cached.tx_sequence)
+		relid == cached.events || relid == cached.tx_sequence ||
+		relid == cached.snapshots)
 	{
 		invalidations++;
 		cached_valid = false;
@@ -302,6 +303,7 @@ build_store(EsStore *store)
 	store->tx_ordinal_index = find_relation("es_events_tx_ordinal_key",
 											store->namespace_oid);
 	store->tx_sequence = find_relation("es_tx_seq", store->namespace_oid);
+	store->snapshots = find_relation("es_snapshots", store->namespace_oid);
 
 	events = try_relation_open(store->events, AccessShareLock);
 	if (events == NULL)

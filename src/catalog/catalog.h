@@ -48,6 +48,7 @@ typedef struct EsStore
 	Oid			event_id_index; /* (event_id) */
 	Oid			tx_ordinal_index;	/* (tx, ordinal) */
 	Oid			tx_sequence;	/* es_tx_seq */
+	Oid			snapshots;		/* es_snapshots */
 
 	/*
 	 * May rows be put into es_events without the executor?  Not when the user

@@ -79,7 +79,8 @@ void
 es_events_begin_scan(EsEventScan *scan, Relation events, Oid index,
 					 Snapshot snapshot, ScanKey keys, int nkeys)
 {
-	scan->index = index_open(index, AccessShareLock);
+	scan->index = index_open(index, snapshot == SnapshotSelf ?
+							 RowExclusiveLock : AccessShareLock);
 	scan->slot = table_slot_create(events, NULL);
 	scan->scan = index_beginscan_compat(events, scan->index, snapshot, nkeys,
 										0);
@@ -98,9 +99,11 @@ es_events_next(EsEventScan *scan, ScanDirection direction)
 void
 es_events_end_scan(EsEventScan *scan)
 {
+	bool		keep_lock = (scan->scan->xs_snapshot == SnapshotSelf);
+
 	index_endscan(scan->scan);
 	ExecDropSingleTupleTableSlot(scan->slot);
-	index_close(scan->index, AccessShareLock);
+	index_close(scan->index, keep_lock ? NoLock : AccessShareLock);
 }
 
 void

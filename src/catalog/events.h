@@ -65,6 +65,11 @@ extern bool es_stream_key_equal(const EsStreamKey *a, const EsStreamKey *b);
 /*
  * Begins a scan of events (open, locked) by the index given.
  *
+ * With SnapshotSelf the scan is part of an append: the lock on the index is
+ * then the one that inserting takes, and is kept to the end of the
+ * transaction, like that on the table; taking it once is cheaper than giving
+ * it back and taking it again.
+ *
  * The keys must live as long as the scan.  To be ended with
  * es_events_end_scan; after an error PostgreSQL cleans up.
  */

@@ -82,6 +82,18 @@ relation_ownercheck_compat(Oid relid, Oid roleid)
 }
 
 /*
+ * PostgreSQL 17 lets index access methods keep state over several inserts,
+ * which must be released before the index is closed.
+ */
+static inline void
+index_insert_cleanup_compat(Relation index, struct IndexInfo *info)
+{
+#if PG_VERSION_NUM >= 170000
+	index_insert_cleanup(index, info);
+#endif
+}
+
+/*
  * PostgreSQL 18 asks whether a deferrable primary key will do; ours is not.
  */
 static inline Oid

@@ -394,7 +394,7 @@ set_json_key(EsNewEvent *event, const JsonbValue *key, JsonbValue *value,
 		*has_id = true;
 	}
 	else
-		raise_json_event(number, psprintf("has the unknown key \"%.*s\"", len,
+		raise_json_event(number, psprintf("has the unrecognized key \"%.*s\"", len,
 										  name));
 #undef KEY_IS
 }

@@ -169,13 +169,14 @@ check_distinct_ids(const EsAppend *append)
 }
 
 /*
- * Raises PE002 when the stream has an id of the call, from the i-th on.
+ * Raises PE002 when the stream has an id of the call.
  */
 static void
-check_none_used(Relation events, const EsStore *store, const EsAppend *append,
-				int i)
+check_none_used(Relation events, const EsStore *store, const EsAppend *append)
 {
-	for (; i < append->nevents; i++)
+	int			i;
+
+	for (i = 0; i < append->nevents; i++)
 	{
 		int64		version = es_events_find_id(events, store, &append->key,
 											   &append->events[i].id);
@@ -222,7 +223,7 @@ es_find_retry(Relation events, const EsStore *store, const EsStream *stream,
 	{
 		/* Nothing to compare: the ids must be new, if the append is to go on. */
 		if (!stated || append->expected == stream->head)
-			check_none_used(events, store, append, 0);
+			check_none_used(events, store, append);
 		return 0;
 	}
 

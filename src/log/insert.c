@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -99,6 +100,26 @@ insert_slots(Relation events, ResultRelInfo *rri, EState *estate,
 }
 
 /*
+ * Closes the indexes that ExecOpenIndices opened, but keeps their locks to the
+ * end of the transaction, like the lock on the table: the next append of the
+ * transaction then finds them taken.
+ */
+static void
+close_indexes(ResultRelInfo *rri)
+{
+	int			i;
+
+	for (i = 0; i < rri->ri_NumIndices; i++)
+	{
+		if (rri->ri_IndexRelationDescs[i] == NULL)
+			continue;
+		index_insert_cleanup_compat(rri->ri_IndexRelationDescs[i],
+									rri->ri_IndexRelationInfo[i]);
+		index_close(rri->ri_IndexRelationDescs[i], NoLock);
+	}
+}
+
+/*
  * The direct way.
  */
 static void
@@ -139,7 +160,7 @@ insert_direct(Relation events, CommonValues *common, const EsAppend *append)
 
 	for (i = 0; i < Min(append->nevents, MAX_SLOTS); i++)
 		ExecDropSingleTupleTableSlot(slots[i]);
-	ExecCloseIndices(rri);
+	close_indexes(rri);
 	FreeExecutorState(estate);
 }
 

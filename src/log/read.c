@@ -24,12 +24,21 @@
 #include "core/guc.h"
 #include "core/names.h"
 
-PG_FUNCTION_INFO_V1(es_check_stream_id);
-PG_FUNCTION_INFO_V1(es_check_count);
-PG_FUNCTION_INFO_V1(es_check_version);
+PG_FUNCTION_INFO_V1(es_check_read);
 PG_FUNCTION_INFO_V1(es_stream_version);
 PG_FUNCTION_INFO_V1(es_tenant);
 PG_FUNCTION_INFO_V1(es_version);
+
+/*
+ * Raises the error for a stream id that is NULL.
+ */
+static void
+raise_null_stream(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("stream id must not be null")));
+}
 
 /*
  * SQL: es_stream_version(stream_id text) returns bigint
@@ -47,10 +56,7 @@ es_stream_version(PG_FUNCTION_ARGS)
 	int64		version;
 
 	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("stream id must not be null")));
-
+		raise_null_stream();
 	stream = PG_GETARG_TEXT_PP(0);
 	es_stream_key_make_own(&key, VARDATA_ANY(stream), VARSIZE_ANY_EXHDR(stream));
 	events = es_catalog_open_events(AccessShareLock, &store);
@@ -61,62 +67,40 @@ es_stream_version(PG_FUNCTION_ARGS)
 }
 
 /*
- * SQL: es_check_stream_id(stream_id text) returns text
+ * SQL: es_check_read(stream_id text, version bigint, max_count bigint)
+ *		returns bigint
  *
- * Returns its argument, or raises the error for it.
+ * Returns max_count, NULL for no limit, or raises the error for an argument
+ * that cannot be.  In the LIMIT clause of a query it is evaluated once, before
+ * the first row and whatever plan is chosen.
  */
 Datum
-es_check_stream_id(PG_FUNCTION_ARGS)
+es_check_read(PG_FUNCTION_ARGS)
 {
 	text	   *stream;
 
 	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("stream id must not be null")));
-
+		raise_null_stream();
 	stream = PG_GETARG_TEXT_PP(0);
 	es_name_check("stream id", VARDATA_ANY(stream), VARSIZE_ANY_EXHDR(stream),
 				  ES_MAX_STREAM_ID);
-	PG_RETURN_TEXT_P(stream);
-}
 
-/*
- * SQL: es_check_count(max_count bigint) returns bigint
- *
- * Returns its argument, NULL for no limit, or raises the error for it.
- */
-Datum
-es_check_count(PG_FUNCTION_ARGS)
-{
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	if (PG_GETARG_INT64(0) < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("number of events must be greater than zero"),
-				 errdetail("It is %lld.", (long long) PG_GETARG_INT64(0)),
-				 errhint("NULL means no limit.")));
-	PG_RETURN_INT64(PG_GETARG_INT64(0));
-}
-
-/*
- * SQL: es_check_version(version bigint, default_version bigint) returns bigint
- *
- * Returns the version, or the default for NULL, or raises the error for it.
- */
-Datum
-es_check_version(PG_FUNCTION_ARGS)
-{
-	if (PG_ARGISNULL(0))
-		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
-	if (PG_GETARG_INT64(0) < 1)
+	if (!PG_ARGISNULL(1) && PG_GETARG_INT64(1) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("version must be greater than zero"),
-				 errdetail("It is %lld.", (long long) PG_GETARG_INT64(0)),
-				 errhint("NULL means the beginning of the stream, or its end when reading backwards.")));
-	PG_RETURN_INT64(PG_GETARG_INT64(0));
+				 errdetail("It is %lld.", (long long) PG_GETARG_INT64(1)),
+				 errhint("The first event of a stream has version 1.")));
+
+	if (PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	if (PG_GETARG_INT64(2) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of events must be greater than zero"),
+				 errdetail("It is %lld.", (long long) PG_GETARG_INT64(2)),
+				 errhint("NULL means no limit.")));
+	PG_RETURN_INT64(PG_GETARG_INT64(2));
 }
 
 /*

@@ -2,26 +2,13 @@
 --
 -- es_read_stream is a SQL function that the planner inlines, so that it costs
 -- what the SELECT in it costs, conditions on its result reach the scan, and
--- the caller's own privileges count.  The checks below say in C what such a
--- function cannot say itself.
+-- the caller's own privileges count.  Its LIMIT clause checks the arguments.
 
-CREATE FUNCTION es_check_stream_id(stream_id text) RETURNS text
+CREATE FUNCTION es_check_read(stream_id text, version bigint, max_count bigint) RETURNS bigint
 LANGUAGE C IMMUTABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'es_check_stream_id';
-COMMENT ON FUNCTION es_check_stream_id(text) IS
-  'returns a stream id, or raises the error for one that cannot be (used by the reading functions)';
-
-CREATE FUNCTION es_check_count(max_count bigint) RETURNS bigint
-LANGUAGE C IMMUTABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'es_check_count';
-COMMENT ON FUNCTION es_check_count(bigint) IS
-  'returns a number of events, or raises the error for one that cannot be (used by the reading functions)';
-
-CREATE FUNCTION es_check_version(version bigint, default_version bigint) RETURNS bigint
-LANGUAGE C IMMUTABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'es_check_version';
-COMMENT ON FUNCTION es_check_version(bigint, bigint) IS
-  'returns a version, the default for NULL, or raises the error for one that cannot be (used by the reading functions)';
+AS 'MODULE_PATHNAME', 'es_check_read';
+COMMENT ON FUNCTION es_check_read(text, bigint, bigint) IS
+  'returns max_count, or raises the error for an argument that cannot be (used by the reading functions)';
 
 CREATE FUNCTION es_stream_version(stream_id text) RETURNS bigint
 LANGUAGE C STABLE PARALLEL SAFE
@@ -45,20 +32,20 @@ BEGIN ATOMIC
        FROM es_events e
       WHERE NOT coalesce($4, false)
         AND e.tenant_id = es_tenant()
-        AND e.stream_id = es_check_stream_id($1)
-        AND e.version >= es_check_version($2, 1)
+        AND e.stream_id = $1
+        AND e.version >= coalesce($2, 1)
       ORDER BY e.version
-      LIMIT es_check_count($3))
+      LIMIT es_check_read($1, $2, $3))
     UNION ALL
     (SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
             e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
        FROM es_events e
       WHERE coalesce($4, false)
         AND e.tenant_id = es_tenant()
-        AND e.stream_id = es_check_stream_id($1)
-        AND e.version <= es_check_version($2, 9223372036854775807)
+        AND e.stream_id = $1
+        AND e.version <= coalesce($2, 9223372036854775807)
       ORDER BY e.version DESC
-      LIMIT es_check_count($3))
+      LIMIT es_check_read($1, $2, $3))
   ) events;
 END;
 COMMENT ON FUNCTION es_read_stream(text, bigint, bigint, boolean) IS

@@ -65,14 +65,19 @@ typedef struct Row
 #define ROW_NULL(row, column)	((row)->nulls[Anum_es_events_##column - 1])
 
 /*
- * Raises an error unless the function is called as the trigger it is.
+ * Raises an error unless the function is called as the trigger it is, of
+ * es_events: the columns of another table are not what we take them for.
  */
 static TriggerData *
-get_trigger_data(FunctionCallInfo fcinfo, TriggerEvent wanted)
+get_trigger_data(FunctionCallInfo fcinfo, TriggerEvent wanted, EsStore *store)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
+	if (CALLED_AS_TRIGGER(fcinfo))
+		es_catalog_get_store(store);
+
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		RelationGetRelid(trigdata->tg_relation) != store->events ||
 		(trigdata->tg_event & (TRIGGER_EVENT_ROW | TRIGGER_EVENT_TIMINGMASK |
 							   TRIGGER_EVENT_OPMASK)) != wanted)
 		ereport(ERROR,
@@ -282,18 +287,17 @@ check_late_trigger(const EsStore *store, Relation events)
 Datum
 es_events_before_insert(PG_FUNCTION_ARGS)
 {
+	EsStore		store;
 	TriggerData *trigdata = get_trigger_data(fcinfo, TRIGGER_EVENT_INSERT |
 											 TRIGGER_EVENT_ROW |
-											 TRIGGER_EVENT_BEFORE);
+											 TRIGGER_EVENT_BEFORE, &store);
 	Relation	events = trigdata->tg_relation;
 	TupleDesc	desc = RelationGetDescr(events);
-	EsStore		store;
 	EsStreamKey key;
 	Row			row;
 	int			columns[Natts_es_events];
 	int			i;
 
-	es_catalog_get_store(&store);
 	check_late_trigger(&store, events);
 
 	if (desc->natts == Natts_es_events)
@@ -382,14 +386,13 @@ advance_sequence(Oid sequence)
 Datum
 es_events_after_insert(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = get_trigger_data(fcinfo, TRIGGER_EVENT_INSERT |
-											 TRIGGER_EVENT_AFTER);
 	EsStore		store;
+	TriggerData *trigdata = get_trigger_data(fcinfo, TRIGGER_EVENT_INSERT |
+											 TRIGGER_EVENT_AFTER, &store);
 	int64		tx;
 	int32		from;
 	int32		to;
 
-	es_catalog_get_store(&store);
 	if (es_xact_unverified(&tx, &from, &to))
 	{
 		verify_stored(trigdata->tg_relation, &store, tx, from, to);

@@ -12,7 +12,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'es_revoke';
 COMMENT ON FUNCTION es_revoke(name, text) IS
-  'takes back what es_grant gave, except what the role needs for another privilege that it holds';
+  'takes back what es_grant gave, except USAGE of the schema and what the role needs for another privilege that it holds';
 
 -- Tables are private by default, functions are not.
 REVOKE ALL ON FUNCTION
@@ -26,9 +26,7 @@ REVOKE ALL ON FUNCTION
   es_events_before_insert(),
   es_events_after_insert(),
   es_events_immutable(),
-  es_check_stream_id(text),
-  es_check_count(bigint),
-  es_check_version(bigint, bigint),
+  es_check_read(text, bigint, bigint),
   es_stream_version(text),
   es_read_stream(text, bigint, bigint, boolean),
   es_check(),

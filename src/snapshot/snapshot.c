@@ -117,6 +117,7 @@ Datum
 es_snapshots_before_write(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	EsStore		store;
 	TupleDesc	desc;
 	HeapTuple	row;
 	bool		update;
@@ -125,7 +126,10 @@ es_snapshots_before_write(PG_FUNCTION_ARGS)
 	Datum		now;
 	bool		isnull = false;
 
+	if (CALLED_AS_TRIGGER(fcinfo))
+		es_catalog_get_store(&store);
 	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		RelationGetRelid(trigdata->tg_relation) != store.snapshots ||
 		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
 		!TRIGGER_FIRED_BEFORE(trigdata->tg_event))
 		ereport(ERROR,

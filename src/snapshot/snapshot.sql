@@ -38,11 +38,11 @@ BEGIN ATOMIC
   SELECT s.tenant_id, s.stream_id, s.version, s.aggregate, s.state, s.created_at
     FROM es_snapshots s
    WHERE s.tenant_id = es_tenant()
-     AND s.stream_id = es_check_stream_id($1)
-     AND s.version <= es_check_version($2, 9223372036854775807)
+     AND s.stream_id = $1
+     AND s.version <= coalesce($2, 9223372036854775807)
      AND ($3 IS NULL OR s.aggregate = $3)
    ORDER BY s.version DESC
-   LIMIT 1;
+   LIMIT es_check_read($1, $2, 1);
 END;
 COMMENT ON FUNCTION es_load_snapshot(text, bigint, text) IS
   'the newest snapshot of a stream at or below a version, of one aggregate or any';
@@ -58,11 +58,11 @@ BEGIN ATOMIC
   WITH deleted AS (
     DELETE FROM es_snapshots s
      WHERE s.tenant_id = es_tenant()
-       AND s.stream_id = es_check_stream_id($1)
-       AND ($2 IS NULL OR s.version < es_check_version($2, 1))
+       AND s.stream_id = $1
+       AND ($2 IS NULL OR s.version < $2)
        AND ($3 IS NULL OR s.aggregate = $3)
     RETURNING 1)
-  SELECT count(*) FROM deleted;
+  SELECT count(*) FROM deleted LIMIT es_check_read($1, $2, 1);
 END;
 COMMENT ON FUNCTION es_delete_snapshots(text, bigint, text) IS
   'deletes the snapshots of a stream before a version, or all; returns how many';
