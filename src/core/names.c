@@ -65,7 +65,7 @@ raise_name_problem(const char *kind, const char *data, int len, int max_len)
 		ereport(ERROR,
 				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
 				 errmsg("%s is too long", kind),
-				 errdetail("It has %d bytes; the limit is %d, so that it always fits into an index page.",
+				 errdetail("It has %d bytes; the limit is %d, so that an index entry can always hold it.",
 						   len, max_len)));
 
 	ereport(ERROR,

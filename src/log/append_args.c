@@ -89,6 +89,28 @@ raise_null(const char *what)
 }
 
 /*
+ * Error context callback: names the event of the batch that is being read.
+ */
+static void
+event_context(void *arg)
+{
+	errcontext("event %d of the batch", *(int *) arg);
+}
+
+/*
+ * Begins a loop over the events of a batch: *number tells errors which one is
+ * being read.  Ends with error_context_stack = callback->previous.
+ */
+static void
+push_event_context(ErrorContextCallback *callback, int *number)
+{
+	callback->callback = event_context;
+	callback->arg = number;
+	callback->previous = error_context_stack;
+	error_context_stack = callback;
+}
+
+/*
  * Fills the stream of the call from its first argument.
  */
 static void
@@ -285,7 +307,8 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 	ArrayArg	versions;
 	bool		has_metadata;
 	bool		has_versions;
-	int			i;
+	ErrorContextCallback context;
+	int			number;
 
 	get_stream(fcinfo, append);
 	if (!get_array(fcinfo, 1, "event types", -1, &types))
@@ -300,8 +323,10 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 
 	append->nevents = types.n;
 	append->events = palloc(sizeof(EsNewEvent) * Max(types.n, 1));
-	for (i = 0; i < types.n; i++)
+	push_event_context(&context, &number);
+	for (number = 1; number <= types.n; number++)
 	{
+		int			i = number - 1;
 		EsNewEvent *event = &append->events[i];
 
 		set_type(event, types.values[i]);
@@ -312,6 +337,7 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 			DatumGetInt32(versions.values[i]) : 1;
 		es_check_schema_version(event->schema_version);
 	}
+	error_context_stack = context.previous;
 	set_batch_ids(fcinfo, append);
 }
 
@@ -457,7 +483,8 @@ es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append)
 	Jsonb	   *events;
 	int			nids = 0;
 	int			without = 0;
-	int			i;
+	ErrorContextCallback context;
+	int			number;
 
 	get_stream(fcinfo, append);
 	if (PG_ARGISNULL(1))
@@ -472,17 +499,21 @@ es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append)
 
 	append->nevents = JB_ROOT_COUNT(events);
 	append->events = palloc(sizeof(EsNewEvent) * Max(append->nevents, 1));
-	for (i = 0; i < append->nevents; i++)
+	push_event_context(&context, &number);
+	for (number = 1; number <= append->nevents; number++)
 	{
-		JsonbValue *element = getIthJsonbValueFromContainer(&events->root, i);
+		JsonbValue *element = getIthJsonbValueFromContainer(&events->root,
+															number - 1);
 
 		if (element->type != jbvBinary ||
 			!JsonContainerIsObject(element->val.binary.data))
-			raise_json_event(i + 1, "is not an object");
-		if (set_json_event(&append->events[i], element->val.binary.data, i + 1))
+			raise_json_event(number, "is not an object");
+		if (set_json_event(&append->events[number - 1],
+						   element->val.binary.data, number))
 			nids++;
 		else if (without == 0)
-			without = i + 1;
+			without = number;
 	}
+	error_context_stack = context.previous;
 	set_json_ids(append, nids, without);
 }

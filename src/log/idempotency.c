@@ -195,7 +195,7 @@ static void
 raise_partial(const EsAppend *append, int64 first, int n)
 {
 	raise_no_retry(append, 0,
-				   psprintf("The stream has %d of the %d events of the call, from version %lld on, and then others or none.",
+				   psprintf("The stream has the first %d of the %d events of the call, from version %lld on, but the next one does not follow.",
 							n, append->nevents, (long long) first));
 }
 

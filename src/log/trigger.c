@@ -29,6 +29,7 @@
 #include "access/htup_details.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "replication/logicalworker.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
@@ -231,6 +232,31 @@ append_row(Relation events, const EsStore *store, const EsStreamKey *key,
 }
 
 /*
+ * Moves the sequence beyond the greatest tx of the rows copied, so that the
+ * next append does not get the number of one of them.
+ */
+static void
+advance_sequence(Oid sequence)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	int64		last = copied_tx;
+	Datum		value;
+
+	copied_tx = 0;
+	if (last == 0)
+		return;
+
+	/* NULL until the first nextval() */
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = ObjectIdGetDatum(sequence);
+	fcinfo->args[0].isnull = false;
+	value = pg_sequence_last_value(fcinfo);
+	if (fcinfo->isnull || DatumGetInt64(value) < last)
+		DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence),
+							Int64GetDatum(last));
+}
+
+/*
  * Checks a row that is a copy of an event recorded elsewhere.
  */
 static void
@@ -263,6 +289,10 @@ copy_row(Relation events, const EsStore *store, const EsStreamKey *key,
 
 	es_stream_forget_head(es_stream_lock(events, store, key, false));
 	copied_tx = Max(copied_tx, tx);
+
+	/* A subscription fires no triggers for statements. */
+	if (IsLogicalWorker())
+		advance_sequence(store->tx_sequence);
 }
 
 /*
@@ -350,34 +380,6 @@ verify_stored(Relation events, const EsStore *store, int64 tx, int32 from,
 				 errdetail("%lld of %d rows are missing; their versions would be holes.",
 						   (long long) (to - from - found), to - from),
 				 errhint("Do not use ON CONFLICT DO NOTHING with events.")));
-}
-
-/*
- * Moves the sequence beyond the greatest tx of the rows copied.
- */
-static void
-advance_sequence(Oid sequence)
-{
-	int64		last = copied_tx;
-
-	copied_tx = 0;
-	if (last == 0)
-		return;
-
-	/* pg_sequence_last_value() is NULL until the first nextval() */
-	{
-		LOCAL_FCINFO(fcinfo, 1);
-		Datum		value;
-
-		InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
-		fcinfo->args[0].value = ObjectIdGetDatum(sequence);
-		fcinfo->args[0].isnull = false;
-		value = pg_sequence_last_value(fcinfo);
-		if (!fcinfo->isnull && DatumGetInt64(value) >= last)
-			return;
-	}
-	DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence),
-						Int64GetDatum(last));
 }
 
 /*
