@@ -53,6 +53,7 @@ typedef struct EsStream
 	EsStreamKey key;			/* points behind this struct */
 	uint64		slot;			/* its key in the hash table */
 	int			lock_level;		/* nesting level that holds the lock */
+	int			change_level;	/* deepest level known to have moved the head */
 	bool		head_known;		/* are the next three right? */
 	bool		moved;			/* head is newer than the transaction's snapshot */
 	int64		head;			/* newest version, 0 if none */

@@ -16,8 +16,9 @@ AS 'MODULE_PATHNAME', 'es_stream_version';
 COMMENT ON FUNCTION es_stream_version(text) IS
   'version of a stream, that of its newest event; 0 when there is none';
 
--- One of the two branches is always empty, and gone from the plan where
--- "backwards" is a constant.
+-- One of the two branches is always empty.  Its condition stands outside of
+-- the subquery with ORDER BY and LIMIT, where the planner can see that the
+-- whole branch is empty and leave it out, if "backwards" is a constant.
 CREATE FUNCTION es_read_stream(
   stream_id    text,
   from_version bigint  DEFAULT NULL,
@@ -27,25 +28,27 @@ CREATE FUNCTION es_read_stream(
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
 BEGIN ATOMIC
   SELECT * FROM (
-    (SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
-            e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
-       FROM es_events e
-      WHERE NOT coalesce($4, false)
-        AND e.tenant_id = es_tenant()
-        AND e.stream_id = $1
-        AND e.version >= coalesce($2, 1)
-      ORDER BY e.version
-      LIMIT es_check_read($1, $2, $3))
+    SELECT forwards.*
+      FROM (SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
+                   e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
+              FROM es_events e
+             WHERE e.tenant_id = es_tenant()
+               AND e.stream_id = $1
+               AND e.version >= coalesce($2, 1)
+             ORDER BY e.version
+             LIMIT es_check_read($1, $2, $3)) forwards
+     WHERE NOT coalesce($4, false)
     UNION ALL
-    (SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
-            e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
-       FROM es_events e
-      WHERE coalesce($4, false)
-        AND e.tenant_id = es_tenant()
-        AND e.stream_id = $1
-        AND e.version <= coalesce($2, 9223372036854775807)
-      ORDER BY e.version DESC
-      LIMIT es_check_read($1, $2, $3))
+    SELECT backwards.*
+      FROM (SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
+                   e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
+              FROM es_events e
+             WHERE e.tenant_id = es_tenant()
+               AND e.stream_id = $1
+               AND e.version <= coalesce($2, 9223372036854775807)
+             ORDER BY e.version DESC
+             LIMIT es_check_read($1, $2, $3)) backwards
+     WHERE coalesce($4, false)
   ) events;
 END;
 COMMENT ON FUNCTION es_read_stream(text, bigint, bigint, boolean) IS

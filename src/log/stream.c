@@ -158,6 +158,7 @@ add_stream(const EsStreamKey *key, uint64 slot)
 	stream->key.stream = names + key->tenant_len;
 	stream->slot = slot;
 	stream->lock_level = GetCurrentTransactionNestLevel();
+	stream->change_level = 0;
 	stream->head_known = false;
 	stream->moved = false;
 	stream->head = 0;
@@ -232,10 +233,7 @@ remember_change(EsStream *stream)
 {
 	int			level = GetCurrentTransactionNestLevel();
 
-	if (stream->lock_level >= level ||
-		(advanced_used > 0 &&
-		 advanced[advanced_used - 1].level >= level &&
-		 advanced[advanced_used - 1].stream == stream))
+	if (stream->lock_level >= level || stream->change_level >= level)
 		return;
 
 	if (advanced_used == advanced_size)
@@ -243,6 +241,7 @@ remember_change(EsStream *stream)
 	advanced[advanced_used].level = level;
 	advanced[advanced_used].stream = stream;
 	advanced_used++;
+	stream->change_level = level;
 }
 
 void
@@ -283,7 +282,13 @@ void
 es_stream_at_subabort(int level)
 {
 	while (advanced_used > 0 && advanced[advanced_used - 1].level >= level)
-		advanced[--advanced_used].stream->head_known = false;
+	{
+		EsStream   *stream = advanced[--advanced_used].stream;
+
+		/* an outer level that moved it too may note that once more */
+		stream->head_known = false;
+		stream->change_level = 0;
+	}
 
 	/* Leave the memory of the entries to the end of the transaction. */
 	while (stack_used > 0 && stack[stack_used - 1]->lock_level >= level)
@@ -298,10 +303,13 @@ es_stream_at_subcommit(int level)
 {
 	int			i;
 
+	for (i = advanced_used - 1; i >= 0 && advanced[i].level >= level; i--)
+	{
+		advanced[i].level = level - 1;
+		advanced[i].stream->change_level = level - 1;
+	}
 	if (level == 2)
 		advanced_used = 0;		/* nothing to go back to */
-	for (i = advanced_used - 1; i >= 0 && advanced[i].level >= level; i--)
-		advanced[i].level = level - 1;
 
 	for (i = stack_used - 1; i >= 0 && stack[i]->lock_level >= level; i--)
 		stack[i]->lock_level = level - 1;
