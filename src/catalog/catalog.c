@@ -229,7 +229,7 @@ find_trigger_function(const char *name, Oid namespace_oid)
 /*
  * Looks through the INSERT triggers of es_events.
  *
- * Sets late_trigger, and returns whether there are others than our own.
+ * Sets before_trigger and late_trigger, and returns whether there are others than our own.
  * PostgreSQL fires them in the order in which they stand in the array.
  */
 static bool
@@ -240,7 +240,6 @@ inspect_insert_triggers(Relation events, EsStore *store)
 											   store->namespace_oid);
 	Oid			after = find_trigger_function("es_events_after_insert",
 											  store->namespace_oid);
-	bool		ours_seen = false;
 	bool		others = false;
 	int			i;
 
@@ -251,23 +250,19 @@ inspect_insert_triggers(Relation events, EsStore *store)
 		if (!TRIGGER_FOR_INSERT(trigger->tgtype))
 			continue;
 		if (trigger->tgfoid == before)
-			ours_seen = (trigger->tgenabled == TRIGGER_FIRES_ALWAYS);
+			store->before_trigger =
+				(trigger->tgenabled == TRIGGER_FIRES_ALWAYS ||
+				 trigger->tgenabled == TRIGGER_FIRES_ON_ORIGIN);
 		else if (trigger->tgfoid != after)
 		{
 			others = true;
-			if (ours_seen && TRIGGER_FOR_ROW(trigger->tgtype) &&
+			if (store->before_trigger && TRIGGER_FOR_ROW(trigger->tgtype) &&
 				TRIGGER_FOR_BEFORE(trigger->tgtype) &&
 				trigger->tgenabled != TRIGGER_DISABLED)
 				namestrcpy(&store->late_trigger, trigger->tgname);
 		}
 	}
 
-	/*
-	 * Without our trigger the executor would store whatever it is given; the
-	 * owner may have disabled it for a repair.
-	 */
-	if (!ours_seen)
-		raise_damaged("Trigger \"zz_es_events_before_insert\" of table \"es_events\"");
 	return others;
 }
 

@@ -57,6 +57,9 @@ typedef struct EsStore
 	 */
 	bool		direct_insert;
 
+	/* Is there our BEFORE INSERT trigger, and enabled? */
+	bool		before_trigger;
+
 	/*
 	 * Name of a row-level BEFORE INSERT trigger that fires after our own, or
 	 * empty.  Such a trigger could drop a row that has its version already.

@@ -63,8 +63,9 @@ void
 es_stream_key_make_own(EsStreamKey *key, const char *stream, int stream_len)
 {
 	/* a copy: code of the user's might change the setting while we use it */
-	es_stream_key_make(key, pstrdup(es_guc_tenant_id),
-					   strlen(es_guc_tenant_id), stream, stream_len);
+	char	   *tenant = pstrdup(es_guc_get_tenant());
+
+	es_stream_key_make(key, tenant, strlen(tenant), stream, stream_len);
 }
 
 bool

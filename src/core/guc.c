@@ -9,12 +9,13 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/guc.h"
 
 #include "core/guc.h"
 #include "core/names.h"
 
-char	   *es_guc_tenant_id = NULL;
+static char *tenant_id = NULL;
 int			es_guc_max_stream_locks = 512;
 
 /*
@@ -49,7 +50,7 @@ es_guc_init(void)
 	DefineCustomStringVariable("event_store.tenant_id",
 							   "Tenant whose streams the functions of this session append to and read.",
 							   "The empty string is the tenant of a store without tenants.",
-							   &es_guc_tenant_id,
+							   &tenant_id,
 							   "",
 							   PGC_USERSET,
 							   0,
@@ -75,4 +76,12 @@ es_guc_init(void)
 							NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("event_store");
+}
+
+const char *
+es_guc_get_tenant(void)
+{
+	if (tenant_id[0] != '\0')
+		(void) pg_verifymbstr(tenant_id, strlen(tenant_id), false);
+	return tenant_id;
 }

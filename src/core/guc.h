@@ -10,9 +10,6 @@
 #ifndef ES_CORE_GUC_H
 #define ES_CORE_GUC_H
 
-/* event_store.tenant_id; never NULL */
-extern char *es_guc_tenant_id;
-
 /* event_store.max_stream_locks */
 extern int	es_guc_max_stream_locks;
 
@@ -22,5 +19,13 @@ extern int	es_guc_max_stream_locks;
  * To be called once, from _PG_init; works with and without preload.
  */
 extern void es_guc_init(void);
+
+/*
+ * Returns event_store.tenant_id, never NULL, good until the setting changes.
+ *
+ * Raises 22021 when its bytes are no text in the encoding of the database:
+ * settings may come from files and start packets, which nobody verifies.
+ */
+extern const char *es_guc_get_tenant(void);
 
 #endif							/* ES_CORE_GUC_H */

@@ -112,7 +112,7 @@ append_events(const EsAppend *append)
 	int64		result = 0;
 
 	events = es_catalog_open_events(RowExclusiveLock, &store);
-	stream = es_stream_lock(events, &store, &append->key, true);
+	stream = es_stream_lock(events, &store, &append->key);
 
 	if (append->has_ids)
 		result = es_find_retry(events, &store, stream, append);
@@ -120,9 +120,11 @@ append_events(const EsAppend *append)
 	if (result == 0)
 	{
 		check_expected(stream, append->expected);
+
+		/* The same as a retry will get, also if a trigger appends more. */
+		result = stream->head + append->nevents;
 		if (append->nevents > 0)
 			es_insert_events(events, &store, stream, append);
-		result = stream->head;
 	}
 
 	/* The lock stays: it tells a locker of the whole table that we write. */

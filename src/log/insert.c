@@ -168,15 +168,15 @@ insert_direct(Relation events, CommonValues *common, const EsAppend *append)
  * Runs the INSERT of one event; its tx, ordinal and time come from the trigger.
  */
 static void
-insert_one_indirect(SPIPlanPtr plan, CommonValues *common,
-					const EsNewEvent *event)
+insert_one_indirect(SPIPlanPtr plan, const EsStream *stream,
+					CommonValues *common, const EsNewEvent *event)
 {
 	Datum		args[8];
 	int			result;
 
 	args[0] = common->tenant_id;
 	args[1] = common->stream_id;
-	args[2] = Int64GetDatum(common->version++);
+	args[2] = Int64GetDatum(common->version);
 	args[3] = UUIDPGetDatum(&event->id);
 	args[4] = event->type;
 	args[5] = Int32GetDatum(event->schema_version);
@@ -184,11 +184,14 @@ insert_one_indirect(SPIPlanPtr plan, CommonValues *common,
 	args[7] = event->metadata;
 
 	result = SPI_execute_plan(plan, args, NULL, false, 0);
-	if (result != SPI_OK_INSERT || SPI_processed != 1)
+	if (result != SPI_OK_INSERT || SPI_processed != 1 ||
+		!stream->head_known || stream->head < common->version)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("event was not stored in table \"es_events\""),
-				 errdetail("A trigger or rule of the table suppressed the row.")));
+				 errmsg("event was not stored in stream \"%.*s\"",
+						stream->key.stream_len, stream->key.stream),
+				 errdetail("A trigger or rule of the table \"es_events\" suppressed the row or sent it elsewhere.")));
+	common->version++;
 }
 
 /*
@@ -198,7 +201,8 @@ insert_one_indirect(SPIPlanPtr plan, CommonValues *common,
  * say in: they run with the owner's rights.
  */
 static void
-insert_indirect(Relation events, CommonValues *common, const EsAppend *append)
+insert_indirect(Relation events, const EsStore *store, const EsStream *stream,
+				CommonValues *common, const EsAppend *append)
 {
 	Oid			types[8] = {TEXTOID, TEXTOID, INT8OID, UUIDOID, TEXTOID,
 	INT4OID, JSONBOID, JSONBOID};
@@ -208,6 +212,13 @@ insert_indirect(Relation events, CommonValues *common, const EsAppend *append)
 	char	   *query;
 	SPIPlanPtr	plan;
 	int			i;
+
+	if (!store->before_trigger)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("trigger \"zz_es_events_before_insert\" of table \"%s\" is missing or disabled",
+						RelationGetRelationName(events)),
+				 errhint("Run ALTER TABLE ... ENABLE ALWAYS TRIGGER zz_es_events_before_insert.")));
 
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
 	SetUserIdAndSecContext(events->rd_rel->relowner,
@@ -228,7 +239,7 @@ insert_indirect(Relation events, CommonValues *common, const EsAppend *append)
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	for (i = 0; i < append->nevents; i++)
-		insert_one_indirect(plan, common, &append->events[i]);
+		insert_one_indirect(plan, stream, common, &append->events[i]);
 	SPI_finish();
 
 	/* After an error the end of the (sub)transaction restores both. */
@@ -251,7 +262,7 @@ es_insert_events(Relation events, const EsStore *store, EsStream *stream,
 
 	if (!store->direct_insert)
 	{
-		insert_indirect(events, &common, append);
+		insert_indirect(events, store, stream, &common, append);
 		return;
 	}
 

@@ -107,7 +107,8 @@ extern void es_xact_init(void);
  * ordinals of a subtransaction that rolls back are given out again.  With
  * stored = false the caller promises that the rows will be there at the end
  * of its statement; es_xact_unverified() tells which to check then.  Raises
- * 54000 when the transaction has no ordinals left.
+ * 54000 when the transaction has no ordinals left, and 55000 when the
+ * sequence is not the one of its earlier appends.
  */
 extern EsPlace es_xact_take_places(Oid sequence, int n, bool stored);
 
@@ -120,23 +121,37 @@ extern bool es_xact_unverified(int64 *tx, int32 *from, int32 *to);
 /* Notes that all places given out so far are known to be stored. */
 extern void es_xact_set_verified(void);
 
+/*
+ * Notes that the transaction copied an event with a tx of its own.
+ *
+ * The sequence is moved behind it before anybody can take that number: before
+ * this transaction takes a tx, or commits.  es_events must be locked against
+ * all other writers.
+ */
+extern void es_xact_note_copy(Oid sequence, int64 tx);
+
 /* ---------- stream.c ---------- */
 
 /*
  * Locks a stream to the end of the transaction and returns its state.
  *
- * Waits for other transactions that appended to it.  With want_head the
- * result has head_known.  The result stays where it is as long as the
- * subtransaction lives.  events must be locked in ROW EXCLUSIVE mode.
+ * Waits for other transactions that appended to it.  The result has its head
+ * looked up, and stays where it is as long as the subtransaction lives.
  */
 extern EsStream *es_stream_lock(Relation events, const EsStore *store,
-								const EsStreamKey *key, bool want_head);
+								const EsStreamKey *key);
+
+/*
+ * Locks es_events against all other writers to the end of the transaction, in
+ * place of single streams.
+ */
+extern void es_stream_lock_all(Relation events);
 
 /* Notes that the stream now ends with the version given. */
 extern void es_stream_advance(EsStream *stream, int64 head, TimestampTz head_at);
 
-/* Notes that nobody knows where the stream ends. */
-extern void es_stream_forget_head(EsStream *stream);
+/* Notes that nobody knows where the stream ends any more. */
+extern void es_stream_forget_head(const EsStreamKey *key);
 
 /*
  * Returns the time to record for events behind the stream's head: now, unless

@@ -109,7 +109,7 @@ es_check_read(PG_FUNCTION_ARGS)
 Datum
 es_tenant(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(es_guc_tenant_id));
+	PG_RETURN_TEXT_P(cstring_to_text(es_guc_get_tenant()));
 }
 
 /*

@@ -54,44 +54,55 @@ END;
 COMMENT ON FUNCTION es_read_stream(text, bigint, bigint, boolean) IS
   'the events of a stream in order, from a version on, at most max_count, or backwards';
 
+-- Names of functions with "any" or polymorphic arguments are qualified: an
+-- object of somebody who could create in this schema before the extension
+-- might be a better match than that of pg_catalog.
 CREATE FUNCTION es_check(
   OUT tenant_id text, OUT stream_id text, OUT problem text
 ) RETURNS SETOF record
 LANGUAGE sql STABLE
 BEGIN ATOMIC
   SELECT e.tenant_id, e.stream_id,
-         format('versions are not 1 to %s without a hole: %s events, the first at version %s',
-                max(e.version), count(*), min(e.version))
+         pg_catalog.format('versions are not 1 to %s without a hole: %s events, the first at version %s',
+                pg_catalog.max(e.version), pg_catalog.count(*), pg_catalog.min(e.version))
     FROM es_events e
    GROUP BY e.tenant_id, e.stream_id
-  HAVING count(*) <> max(e.version) OR min(e.version) <> 1
+  HAVING pg_catalog.count(*) <> pg_catalog.max(e.version) OR pg_catalog.min(e.version) <> 1
   UNION ALL
   SELECT e.tenant_id, e.stream_id,
-         format('event id %s is used %s times', e.event_id, count(*))
+         pg_catalog.format('event id %s is used %s times', e.event_id, pg_catalog.count(*))
     FROM es_events e
    GROUP BY e.tenant_id, e.stream_id, e.event_id
-  HAVING count(*) > 1
+  HAVING pg_catalog.count(*) > 1
   UNION ALL
   SELECT e.tenant_id, e.stream_id,
-         format('recorded_at of version %s is before that of the version before', e.version)
-    FROM (SELECT *, lag(recorded_at) OVER (PARTITION BY tenant_id, stream_id ORDER BY version) AS previous
+         pg_catalog.format('recorded_at of version %s is before that of the version before', e.version)
+    FROM (SELECT *, pg_catalog.lag(recorded_at) OVER (PARTITION BY tenant_id, stream_id ORDER BY version) AS previous
             FROM es_events) e
    WHERE e.recorded_at < e.previous
   UNION ALL
   SELECT NULL, NULL,
-         format('ordinals of tx %s are not 0 to %s without a hole: %s events, the first with ordinal %s',
-                e.tx, max(e.ordinal), count(*), min(e.ordinal))
+         pg_catalog.format('ordinals of tx %s are not 0 to %s without a hole: %s events, the first with ordinal %s',
+                e.tx, pg_catalog.max(e.ordinal), pg_catalog.count(*), pg_catalog.min(e.ordinal))
     FROM es_events e
    GROUP BY e.tx
-  HAVING count(*) <> max(e.ordinal) + 1 OR min(e.ordinal) <> 0
+  HAVING pg_catalog.count(*) <> pg_catalog.max(e.ordinal) + 1 OR pg_catalog.min(e.ordinal) <> 0
   UNION ALL
   SELECT NULL, NULL,
-         format('sequence es_tx_seq is at %s, behind tx %s', s.last_value, e.tx)
-    FROM es_tx_seq s, (SELECT max(tx) AS tx FROM es_events) e
+         pg_catalog.format('sequence es_tx_seq is at %s, behind tx %s', s.last_value, e.tx)
+    FROM es_tx_seq s, (SELECT pg_catalog.max(tx) AS tx FROM es_events) e
    WHERE e.tx > s.last_value OR (e.tx = s.last_value AND NOT s.is_called)
   UNION ALL
+  SELECT NULL, NULL,
+         pg_catalog.format('trigger %s of table es_events is missing or not enabled ALWAYS', n.name)
+    FROM (VALUES ('zz_es_events_before_insert'), ('es_events_after_insert'),
+                 ('es_events_immutable'), ('es_events_immutable_row')) AS n (name)
+   WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                      WHERE t.tgrelid = 'es_events'::pg_catalog.regclass
+                        AND t.tgname = n.name::pg_catalog.name AND t.tgenabled = 'A')
+  UNION ALL
   SELECT s.tenant_id, s.stream_id,
-         format('snapshot of version %s is beyond the stream', s.version)
+         pg_catalog.format('snapshot of version %s is beyond the stream', s.version)
     FROM es_snapshots s
    WHERE NOT EXISTS (SELECT FROM es_events e
                       WHERE e.tenant_id = s.tenant_id AND e.stream_id = s.stream_id

@@ -12,6 +12,15 @@
  *	  head he read: a committing transaction leaves the proc array, and its
  *	  events become visible, before it releases its locks.
  *
+ *	  Beyond event_store.max_stream_locks streams a transaction locks the table
+ *	  against all other writers.  Two that did so at the same time would
+ *	  deadlock, as each holds the lock of a writer: the one that comes second
+ *	  goes on with locks on single streams.
+ *
+ *	  Locks belong to the (sub)transaction, never to the portal that happens
+ *	  to run: a FETCH that fails takes the locks of its whole cursor along,
+ *	  also those of rows that stay.
+ *
  *	  The set of a transaction's streams serves three ends: a stream's second
  *	  append needs neither lock nor look-up; the first append of a command is
  *	  visible to the second of the same command; and we know how many locks we
@@ -32,6 +41,7 @@
 #include "storage/lock.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -40,6 +50,10 @@
 
 /* PostgreSQL's own advisory locks are of classes 1 and 2. */
 #define STREAM_LOCK_CLASS	0xE5
+#define TABLE_LOCK_CLASS	0xE6	/* the right to lock es_events as a whole */
+
+/* How many more streams a transaction locks until it asks for that again */
+#define TABLE_LOCK_INTERVAL	64
 
 /* A hash table that grew beyond this is not kept for the next transaction. */
 #define KEEP_TABLE_SIZE		1024
@@ -84,6 +98,9 @@ static int	advanced_size = 0;
 
 /* Nesting level that locked es_events as a whole; 0: none */
 static int	escalated_level = 0;
+
+/* The table that the known heads were read from */
+static Oid	heads_of = InvalidOid;
 
 /* Is there anything to clean up at the end of the transaction? */
 static bool used = false;
@@ -173,35 +190,105 @@ add_stream(const EsStreamKey *key, uint64 slot)
 }
 
 /*
- * Locks a stream, or, from event_store.max_stream_locks streams on, all.
+ * Takes an advisory lock of ours; returns whether it is held now.
+ */
+static bool
+lock_advisory(uint32 high, uint32 low, uint16 class, bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, high, low, class);
+	return LockAcquire(&tag, ExclusiveLock, false, !wait) !=
+		LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
+ * Locks the table against all other writers, if that is due and no other
+ * transaction is at it.  Returns whether it is locked.
+ */
+static bool
+lock_table_if_due(Relation events)
+{
+	int			excess = stack_used - es_guc_max_stream_locks;
+
+	if (escalated_level > 0)
+		return true;
+	if (excess < 0 || excess % TABLE_LOCK_INTERVAL != 0 ||
+		!lock_advisory(RelationGetRelid(events), 0, TABLE_LOCK_CLASS, false))
+		return false;
+
+	LockRelationOid(RelationGetRelid(events), ShareRowExclusiveLock);
+	escalated_level = GetCurrentTransactionNestLevel();
+	return true;
+}
+
+/*
+ * Locks a stream, or all.
  */
 static void
 lock_stream(Relation events, const EsStreamKey *key)
 {
-	LOCKTAG		tag;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	/* After an error the end of the (sub)transaction sets it anew. */
+	CurrentResourceOwner = CurTransactionResourceOwner;
+
+	/* for us as well as for those who lock the table as a whole */
+	LockRelationOid(RelationGetRelid(events), RowExclusiveLock);
+	if (!lock_table_if_due(events))
+		(void) lock_advisory((uint32) (key->hash >> 32), (uint32) key->hash,
+							 STREAM_LOCK_CLASS, true);
+	CurrentResourceOwner = owner;
+}
+
+void
+es_stream_lock_all(Relation events)
+{
+	ResourceOwner owner = CurrentResourceOwner;
 
 	if (escalated_level > 0)
 		return;
 
-	if (stack_used >= es_guc_max_stream_locks)
-	{
-		LockRelationOid(RelationGetRelid(events), ShareRowExclusiveLock);
-		escalated_level = GetCurrentTransactionNestLevel();
-		return;
-	}
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	LockRelationOid(RelationGetRelid(events), ShareRowExclusiveLock);
+	CurrentResourceOwner = owner;
+	escalated_level = GetCurrentTransactionNestLevel();
+	used = true;
+}
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key->hash >> 32),
-						 (uint32) key->hash, STREAM_LOCK_CLASS);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+void
+es_stream_forget_head(const EsStreamKey *key)
+{
+	uint64		slot;
+	EsStream   *stream = find_stream(key, &slot);
+
+	if (stream != NULL)
+		stream->head_known = false;
+}
+
+/*
+ * Forgets all heads when es_events is not the table that they were read from:
+ * the extension was dropped and created again by this transaction.
+ */
+static void
+check_same_table(Relation events)
+{
+	int			i;
+
+	if (heads_of == RelationGetRelid(events))
+		return;
+	for (i = 0; i < stack_used; i++)
+		stack[i]->head_known = false;
+	heads_of = RelationGetRelid(events);
 }
 
 EsStream *
-es_stream_lock(Relation events, const EsStore *store, const EsStreamKey *key,
-			   bool want_head)
+es_stream_lock(Relation events, const EsStore *store, const EsStreamKey *key)
 {
 	EsStream   *stream;
 	uint64		slot;
 
+	check_same_table(events);
 	stream = find_stream(key, &slot);
 	if (stream == NULL)
 	{
@@ -209,7 +296,7 @@ es_stream_lock(Relation events, const EsStore *store, const EsStreamKey *key,
 		stream = add_stream(key, slot);
 	}
 
-	if (want_head && !stream->head_known)
+	if (!stream->head_known)
 	{
 		/*
 		 * SnapshotSelf: what is committed now, and what this transaction did,
@@ -250,12 +337,6 @@ es_stream_advance(EsStream *stream, int64 head, TimestampTz head_at)
 	remember_change(stream);
 	stream->head = head;
 	stream->head_at = head_at;
-}
-
-void
-es_stream_forget_head(EsStream *stream)
-{
-	stream->head_known = false;
 }
 
 TimestampTz

@@ -19,8 +19,9 @@
  *	  a dump that is restored or the publisher of a subscription.  They are
  *	  kept as they are, in any order: neighbouring versions of a stream may
  *	  stand on different pages of the dumped table, and come in different
- *	  transactions.  Only the owner of the table may do that; es_check()
- *	  tells whether the whole came out well.
+ *	  transactions.  Only the owner of the table may do that, and locks out
+ *	  other writers meanwhile; es_check() tells whether the whole came out
+ *	  well.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,9 +30,7 @@
 #include "access/htup_details.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
-#include "replication/logicalworker.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -46,12 +45,10 @@ PG_FUNCTION_INFO_V1(es_events_after_insert);
 PG_FUNCTION_INFO_V1(es_events_immutable);
 
 /*
- * Greatest tx among the copied rows of the current statement.
- *
- * A leftover of a failed statement does no harm: it can only make the
- * sequence skip numbers.
+ * Greatest tx that a copied event may have: the sequence is moved behind it
+ * and must have numbers left.
  */
-static int64 copied_tx = 0;
+#define MAX_COPIED_TX	(PG_INT64_MAX / 2)
 
 /*
  * A row on its way into es_events.
@@ -170,7 +167,13 @@ choose_time(const Row *row, const EsStream *stream)
 	if (ROW_NULL(row, recorded_at))
 		return es_stream_next_time(stream);
 
+	/* A time in the future would stop the stream's clock until then. */
 	given = DatumGetTimestampTz(ROW_VALUE(row, recorded_at));
+	if (given > GetCurrentTimestamp())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("recorded_at must not be in the future"),
+				 errdetail("It is %s.", timestamptz_to_str(given))));
 	if (stream->head > 0 && given < stream->head_at)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -194,7 +197,7 @@ append_row(Relation events, const EsStore *store, const EsStreamKey *key,
 	bool		id_given = !ROW_NULL(row, event_id);
 
 	complete_event(row);
-	stream = es_stream_lock(events, store, key, true);
+	stream = es_stream_lock(events, store, key);
 
 	if (id_given && stream->head > 0)
 	{
@@ -232,31 +235,6 @@ append_row(Relation events, const EsStore *store, const EsStreamKey *key,
 }
 
 /*
- * Moves the sequence beyond the greatest tx of the rows copied, so that the
- * next append does not get the number of one of them.
- */
-static void
-advance_sequence(Oid sequence)
-{
-	LOCAL_FCINFO(fcinfo, 1);
-	int64		last = copied_tx;
-	Datum		value;
-
-	copied_tx = 0;
-	if (last == 0)
-		return;
-
-	/* NULL until the first nextval() */
-	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = ObjectIdGetDatum(sequence);
-	fcinfo->args[0].isnull = false;
-	value = pg_sequence_last_value(fcinfo);
-	if (fcinfo->isnull || DatumGetInt64(value) < last)
-		DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence),
-							Int64GetDatum(last));
-}
-
-/*
  * Checks a row that is a copy of an event recorded elsewhere.
  */
 static void
@@ -281,18 +259,16 @@ copy_row(Relation events, const EsStore *store, const EsStreamKey *key,
 	es_check_metadata(ROW_VALUE(row, metadata));
 	es_check_schema_version(DatumGetInt32(ROW_VALUE(row, schema_version)));
 
-	if (DatumGetInt64(ROW_VALUE(row, version)) < 1 || tx < 1 ||
-		DatumGetInt32(ROW_VALUE(row, ordinal)) < 0)
+	if (DatumGetInt64(ROW_VALUE(row, version)) < 1 ||
+		DatumGetInt32(ROW_VALUE(row, ordinal)) < 0 ||
+		tx < 1 || tx > MAX_COPIED_TX)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("version, tx or ordinal of a recorded event is out of range")));
 
-	es_stream_forget_head(es_stream_lock(events, store, key, false));
-	copied_tx = Max(copied_tx, tx);
-
-	/* A subscription fires no triggers for statements. */
-	if (IsLogicalWorker())
-		advance_sequence(store->tx_sequence);
+	es_stream_lock_all(events);
+	es_stream_forget_head(key);
+	es_xact_note_copy(store->tx_sequence, tx);
 }
 
 /*
@@ -400,7 +376,6 @@ es_events_after_insert(PG_FUNCTION_ARGS)
 		verify_stored(trigdata->tg_relation, &store, tx, from, to);
 		es_xact_set_verified();
 	}
-	advance_sequence(store.tx_sequence);
 	return PointerGetDatum(NULL);
 }
 

@@ -20,9 +20,13 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/xact.h"
 #include "commands/sequence.h"
+#include "miscadmin.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 #include "log/log.h"
 
@@ -33,8 +37,13 @@ typedef struct SavedOrdinal
 } SavedOrdinal;
 
 static int64 current_tx = 0;	/* 0: no append yet */
+static Oid	tx_sequence = InvalidOid;	/* where it came from */
 static int32 next_ordinal = 0;
 static int32 verified_ordinal = 0;	/* all before it are known to be stored */
+
+/* Greatest tx among the events copied, 0 if none, and whose it must not be */
+static int64 copied_tx = 0;
+static Oid	copied_sequence = InvalidOid;
 
 /* Levels ascend.  Allocated once and kept, in TopMemoryContext. */
 static SavedOrdinal *saved = NULL;
@@ -69,14 +78,77 @@ save_ordinal(void)
 	saved_used++;
 }
 
+/*
+ * Moves the sequence behind the greatest tx of the events copied.
+ *
+ * As its owner: whoever may copy events need not own the sequence.
+ */
+static void
+advance_sequence(void)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	Relation	sequence;
+	Oid			save_userid;
+	int			save_sec_context;
+	int64		wanted = copied_tx;
+	Datum		last;
+
+	copied_tx = 0;
+	sequence = try_relation_open(copied_sequence, AccessShareLock);
+	if (sequence == NULL)
+		return;					/* dropped since */
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(sequence->rd_rel->relowner,
+						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+
+	/* NULL until the first nextval() */
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = ObjectIdGetDatum(copied_sequence);
+	fcinfo->args[0].isnull = false;
+	last = pg_sequence_last_value(fcinfo);
+	if (fcinfo->isnull || DatumGetInt64(last) < wanted)
+		DirectFunctionCall2(setval_oid, ObjectIdGetDatum(copied_sequence),
+							Int64GetDatum(wanted));
+
+	SetUserIdAndSecContext(save_userid, save_sec_context);
+	relation_close(sequence, AccessShareLock);
+}
+
+void
+es_xact_note_copy(Oid sequence, int64 tx)
+{
+	if (copied_tx > 0 && copied_sequence != sequence)
+		advance_sequence();
+	copied_sequence = sequence;
+	copied_tx = Max(copied_tx, tx);
+}
+
+/*
+ * Makes sure that the transaction has a tx of the sequence given.
+ */
+static void
+take_tx(Oid sequence)
+{
+	if (current_tx != 0 && tx_sequence == sequence)
+		return;
+
+	if (next_ordinal > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot append to a store that was created anew in a transaction that appended to another"),
+				 errhint("Commit first.")));
+	if (copied_tx > 0)
+		advance_sequence();
+	current_tx = nextval_internal(sequence, false);
+	tx_sequence = sequence;
+}
+
 EsPlace
 es_xact_take_places(Oid sequence, int n, bool stored)
 {
 	EsPlace		place;
 
-	if (current_tx == 0)
-		current_tx = nextval_internal(sequence, false);
-
+	take_tx(sequence);
 	if (next_ordinal > PG_INT32_MAX - n)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -108,17 +180,24 @@ es_xact_set_verified(void)
 }
 
 /*
- * Forgets everything at the end of a transaction.  May not fail.
+ * Finishes what is left to do before a commit, and forgets everything at the
+ * end of a transaction.  Only the former may fail.
  */
 static void
 xact_callback(XactEvent event, void *arg)
 {
 	switch (event)
 	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			if (copied_tx > 0)
+				advance_sequence();
+			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			current_tx = 0;
+			copied_tx = 0;
 			next_ordinal = 0;
 			verified_ordinal = 0;
 			saved_used = 0;

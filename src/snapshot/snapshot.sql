@@ -42,7 +42,7 @@ BEGIN ATOMIC
      AND s.version <= coalesce($2, 9223372036854775807)
      AND ($3 IS NULL OR s.aggregate = $3)
    ORDER BY s.version DESC
-   LIMIT es_check_read($1, $2, 1);
+   LIMIT es_check_read($1, $2, 1::bigint);
 END;
 COMMENT ON FUNCTION es_load_snapshot(text, bigint, text) IS
   'the newest snapshot of a stream at or below a version, of one aggregate or any';
@@ -62,7 +62,7 @@ BEGIN ATOMIC
        AND ($2 IS NULL OR s.version < $2)
        AND ($3 IS NULL OR s.aggregate = $3)
     RETURNING 1)
-  SELECT count(*) FROM deleted LIMIT es_check_read($1, $2, 1);
+  SELECT pg_catalog.count(*) FROM deleted LIMIT es_check_read($1, $2, 1::bigint);
 END;
 COMMENT ON FUNCTION es_delete_snapshots(text, bigint, text) IS
   'deletes the snapshots of a stream before a version, or all; returns how many';
