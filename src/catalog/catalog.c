@@ -27,7 +27,10 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -42,7 +45,6 @@
 #include "utils/syscache.h"
 
 #include "catalog/catalog.h"
-#include "core/compat.h"
 #include "core/names.h"
 
 /* Versions of the extension's SQL that this library can serve */
@@ -74,6 +76,43 @@ static const EventColumn event_columns[Natts_es_events] = {
 };
 
 /*
+ * An index of es_events that our scans rely on.
+ */
+typedef struct EventIndex
+{
+	const char *name;
+	bool		unique;
+	int			nkeys;
+	AttrNumber	keys[3];
+	const char *hint;			/* how to get it back, NULL if not simply */
+} EventIndex;
+
+static const EventIndex pkey_index = {
+	"es_events_pkey", true, 3,
+	{Anum_es_events_tenant_id, Anum_es_events_stream_id, Anum_es_events_version},
+	"Run ALTER TABLE es_events ADD CONSTRAINT es_events_pkey PRIMARY KEY (tenant_id, stream_id, version)."
+};
+static const EventIndex tx_ordinal_index = {
+	"es_events_tx_ordinal_key", true, 2,
+	{Anum_es_events_tx, Anum_es_events_ordinal},
+	"Run ALTER TABLE es_events ADD CONSTRAINT es_events_tx_ordinal_key UNIQUE (tx, ordinal)."
+};
+static const EventIndex event_id_index = {
+	"es_events_event_id_idx", false, 1,
+	{Anum_es_events_event_id},
+	"Run CREATE INDEX es_events_event_id_idx ON es_events (event_id)."
+};
+
+/*
+ * What was found wrong with the store.
+ */
+typedef struct Problem
+{
+	const char *what;			/* begins a sentence */
+	const char *hint;			/* NULL for the general one */
+} Problem;
+
+/*
  * Notes that a relation changed.  May not touch anything but our variables.
  */
 static void
@@ -92,20 +131,6 @@ void
 es_catalog_init(void)
 {
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
-}
-
-/*
- * Raises the error for a store whose objects are not what they were.
- */
-static void
-raise_damaged(const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("event store is damaged"),
-			 errdetail("%s is missing or was changed.", what),
-			 errhint("Save what is left of the events, drop the extension \"%s\", create it again and restore a dump.",
-					 ES_EXTENSION_NAME)));
 }
 
 /*
@@ -174,46 +199,109 @@ find_extension(void)
 }
 
 /*
- * Finds a relation of the extension by name.
+ * Finds a relation of the extension by name and kind; notes a problem if there
+ * is none.
  */
 static Oid
-find_relation(const char *name, Oid namespace_oid)
+find_relation(const char *name, char relkind, Oid namespace_oid,
+			  Problem *problem)
 {
 	Oid			relid = get_relname_relid(name, namespace_oid);
 
-	if (!OidIsValid(relid))
-		raise_damaged(psprintf("Relation \"%s\"", name));
-	return relid;
+	if (OidIsValid(relid) && get_rel_relkind(relid) == relkind)
+		return relid;
+
+	problem->what = psprintf("Relation \"%s\"", name);
+	return InvalidOid;
 }
 
 /*
  * Makes sure that the columns of es_events are where the numbers say.
  */
-static void
-check_columns(Relation events)
+static bool
+check_columns(Relation events, Problem *problem)
 {
 	TupleDesc	desc = RelationGetDescr(events);
 	int			i;
 
-	if (desc->natts < Natts_es_events)
-		raise_damaged("A column of table \"es_events\"");
-
 	for (i = 0; i < Natts_es_events; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Form_pg_attribute att = i < desc->natts ? TupleDescAttr(desc, i) : NULL;
 
-		if (att->attisdropped || att->atttypid != event_columns[i].type ||
+		if (att == NULL || att->attisdropped ||
+			att->atttypid != event_columns[i].type ||
 			strcmp(NameStr(att->attname), event_columns[i].name) != 0)
-			raise_damaged(psprintf("Column \"%s\" of table \"es_events\"",
-								   event_columns[i].name));
+		{
+			problem->what = psprintf("Column \"%s\" of table \"es_events\"",
+									 event_columns[i].name);
+			return false;
+		}
 	}
+	return true;
 }
 
 /*
- * Finds a trigger function of the extension.
+ * Is the index a B-tree over the columns that our scans take it for?
+ */
+static bool
+index_matches(Relation index, Oid events, const EventIndex *wanted)
+{
+	Form_pg_index form = index->rd_index;
+	int			i;
+
+	if (form->indrelid != events || index->rd_rel->relam != BTREE_AM_OID ||
+		!form->indisvalid || !form->indisready || !form->indislive ||
+		form->indnkeyatts != wanted->nkeys ||
+		(wanted->unique && !(form->indisunique && form->indimmediate)) ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL))
+		return false;
+
+	for (i = 0; i < wanted->nkeys; i++)
+	{
+		if (form->indkey.values[i] != wanted->keys[i] ||
+			(index->rd_indoption[i] & INDOPTION_DESC) != 0 ||
+			(event_columns[wanted->keys[i] - 1].type == TEXTOID &&
+			 index->rd_indcollation[i] != C_COLLATION_OID))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Finds an index of es_events (locked) and looks whether it is what we need;
+ * notes a problem if not.
  */
 static Oid
-find_trigger_function(const char *name, Oid namespace_oid)
+find_index(const EventIndex *wanted, Oid namespace_oid, Oid events,
+		   Problem *problem)
+{
+	Oid			relid = find_relation(wanted->name, RELKIND_INDEX,
+									  namespace_oid, problem);
+	Relation	index;
+	bool		matches;
+
+	problem->hint = wanted->hint;
+	if (!OidIsValid(relid))
+		return InvalidOid;
+
+	index = index_open(relid, AccessShareLock);
+	matches = index_matches(index, events, wanted);
+	index_close(index, AccessShareLock);
+	if (!matches)
+	{
+		problem->what = psprintf("Index \"%s\"", wanted->name);
+		return InvalidOid;
+	}
+	problem->hint = NULL;
+	return relid;
+}
+
+/*
+ * Finds a trigger function of the extension; notes a problem if there is none.
+ */
+static Oid
+find_trigger_function(const char *name, Oid namespace_oid, Problem *problem)
 {
 	oidvector  *noargs = buildoidvector(NULL, 0);
 	Oid			result;
@@ -222,24 +310,23 @@ find_trigger_function(const char *name, Oid namespace_oid)
 							 CStringGetDatum(name), PointerGetDatum(noargs),
 							 ObjectIdGetDatum(namespace_oid));
 	if (!OidIsValid(result))
-		raise_damaged(psprintf("Function \"%s()\"", name));
+		problem->what = psprintf("Function \"%s()\"", name);
 	return result;
 }
 
 /*
- * Looks through the INSERT triggers of es_events.
+ * Looks through the INSERT triggers of es_events, of which before and after are
+ * our functions.
  *
- * Sets before_trigger and late_trigger, and returns whether there are others than our own.
- * PostgreSQL fires them in the order in which they stand in the array.
+ * Sets before_trigger and late_trigger, and returns whether there are others
+ * than our own.  PostgreSQL fires them in the order in which they stand in the
+ * array.  No catalog may be looked up meanwhile: the relation cache replaces
+ * the array at an invalidation, also that of an open relation.
  */
 static bool
-inspect_insert_triggers(Relation events, EsStore *store)
+inspect_insert_triggers(TriggerDesc *desc, Oid before, Oid after,
+						EsStore *store)
 {
-	TriggerDesc *desc = events->trigdesc;
-	Oid			before = find_trigger_function("es_events_before_insert",
-											   store->namespace_oid);
-	Oid			after = find_trigger_function("es_events_after_insert",
-											  store->namespace_oid);
 	bool		others = false;
 	int			i;
 
@@ -262,7 +349,6 @@ inspect_insert_triggers(Relation events, EsStore *store)
 				namestrcpy(&store->late_trigger, trigger->tgname);
 		}
 	}
-
 	return others;
 }
 
@@ -276,6 +362,8 @@ allows_direct_insert(Relation events, bool other_triggers)
 
 	return !other_triggers &&
 		events->rd_rel->relkind == RELKIND_RELATION &&
+		!events->rd_rel->relispartition &&
+		!events->rd_rel->relhasrules &&
 		RelationGetDescr(events)->natts == Natts_es_events &&
 		!(constr != NULL && (constr->num_check > 0 ||
 							 constr->has_generated_stored)) &&
@@ -283,39 +371,73 @@ allows_direct_insert(Relation events, bool other_triggers)
 }
 
 /*
- * Builds the entry.
+ * Builds the entry from es_events, which is open and locked, so that its
+ * indexes stay what they are.  Returns false with a problem noted.
  */
-static void
-build_store(EsStore *store)
+static bool
+inspect_events(Relation events, EsStore *store, Problem *problem)
+{
+	Oid			nsp = store->namespace_oid;
+	Oid			before;
+	Oid			after;
+
+	if (!check_columns(events, problem) ||
+		!OidIsValid(store->events_pkey =
+					find_index(&pkey_index, nsp, store->events, problem)) ||
+		!OidIsValid(store->event_id_index =
+					find_index(&event_id_index, nsp, store->events, problem)) ||
+		!OidIsValid(store->tx_ordinal_index =
+					find_index(&tx_ordinal_index, nsp, store->events, problem)) ||
+		!OidIsValid(store->tx_sequence =
+					find_relation("es_tx_seq", RELKIND_SEQUENCE, nsp, problem)) ||
+		!OidIsValid(store->snapshots =
+					find_relation("es_snapshots", RELKIND_RELATION, nsp, problem)) ||
+		!OidIsValid(before = find_trigger_function("es_events_before_insert",
+												   nsp, problem)) ||
+		!OidIsValid(after = find_trigger_function("es_events_after_insert",
+												  nsp, problem)))
+		return false;
+
+	store->direct_insert =
+		allows_direct_insert(events,
+							 inspect_insert_triggers(events->trigdesc, before,
+													 after, store));
+	return true;
+}
+
+/*
+ * Builds the entry; returns false with a problem noted.
+ */
+static bool
+build_store(EsStore *store, Problem *problem)
 {
 	Relation	events;
+	bool		result;
 
 	memset(store, 0, sizeof(*store));
+	memset(problem, 0, sizeof(*problem));
 	store->namespace_oid = find_extension();
-	store->events = find_relation("es_events", store->namespace_oid);
-	store->event_id_index = find_relation("es_events_event_id_idx",
-										  store->namespace_oid);
-	store->tx_ordinal_index = find_relation("es_events_tx_ordinal_key",
-											store->namespace_oid);
-	store->tx_sequence = find_relation("es_tx_seq", store->namespace_oid);
-	store->snapshots = find_relation("es_snapshots", store->namespace_oid);
-
+	store->events = find_relation("es_events", RELKIND_RELATION,
+								  store->namespace_oid, problem);
+	if (!OidIsValid(store->events))
+		return false;
 	events = try_relation_open(store->events, AccessShareLock);
 	if (events == NULL)
-		raise_damaged("Table \"es_events\"");
-	store->events_pkey = relation_get_primary_key_index_compat(events);
-	if (!OidIsValid(store->events_pkey))
-		raise_damaged("The primary key of table \"es_events\"");
-	check_columns(events);
-	store->direct_insert =
-		allows_direct_insert(events, inspect_insert_triggers(events, store));
+	{
+		problem->what = "Table \"es_events\"";
+		return false;
+	}
+	result = inspect_events(events, store, problem);
 	relation_close(events, AccessShareLock);
+	return result;
 }
 
 void
 es_catalog_get_store(EsStore *store)
 {
 	uint64		before;
+	bool		found;
+	Problem		problem;
 
 	if (cached_valid)
 	{
@@ -323,17 +445,34 @@ es_catalog_get_store(EsStore *store)
 		return;
 	}
 
-	before = invalidations;
-	building = true;
-	PG_TRY();
+	/*
+	 * What is missing may be on its way out or in: it is damage only if nothing
+	 * changed while we looked.
+	 */
+	do
 	{
-		build_store(store);
-	}
-	PG_FINALLY();
-	{
-		building = false;
-	}
-	PG_END_TRY();
+		CHECK_FOR_INTERRUPTS();
+		before = invalidations;
+		building = true;
+		PG_TRY();
+		{
+			found = build_store(store, &problem);
+		}
+		PG_FINALLY();
+		{
+			building = false;
+		}
+		PG_END_TRY();
+	} while (!found && invalidations != before);
+
+	if (!found)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("event store is damaged"),
+				 errdetail("%s is missing or was changed.", problem.what),
+				 problem.hint ? errhint("%s", problem.hint) :
+				 errhint("Save what is left of the events, drop the extension \"%s\", create it again and restore a dump.",
+						 ES_EXTENSION_NAME)));
 
 	cached = *store;
 	cached_valid = (invalidations == before);
@@ -345,19 +484,27 @@ es_catalog_open_events(LOCKMODE lockmode, EsStore *store)
 	for (;;)
 	{
 		Relation	events;
+		Oid			relid;
 
 		es_catalog_get_store(store);
 		events = try_relation_open(store->events, lockmode);
+		if (events != NULL && cached_valid)
+			return events;
 
 		/*
 		 * Taking the lock may have waited for somebody who dropped or changed
-		 * the table.  If so, the entry is no longer valid: look again.
+		 * the table: look again.  Under the lock the answer holds, even if
+		 * something else is invalidated meanwhile.
 		 */
-		if (events != NULL && cached_valid)
-			return events;
-		if (events != NULL)
-			relation_close(events, lockmode);
 		cached_valid = false;
+		if (events != NULL)
+		{
+			relid = store->events;
+			es_catalog_get_store(store);
+			if (store->events == relid)
+				return events;
+			relation_close(events, lockmode);
+		}
 		CHECK_FOR_INTERRUPTS();
 	}
 }

@@ -24,7 +24,6 @@
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "utils/acl.h"
-#include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -90,19 +89,6 @@ index_insert_cleanup_compat(Relation index, struct IndexInfo *info)
 {
 #if PG_VERSION_NUM >= 170000
 	index_insert_cleanup(index, info);
-#endif
-}
-
-/*
- * PostgreSQL 18 asks whether a deferrable primary key will do; ours is not.
- */
-static inline Oid
-relation_get_primary_key_index_compat(Relation relation)
-{
-#if PG_VERSION_NUM >= 180000
-	return RelationGetPrimaryKeyIndex(relation, false);
-#else
-	return RelationGetPrimaryKeyIndex(relation);
 #endif
 }
 

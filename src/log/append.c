@@ -59,6 +59,16 @@ es_raise_wrong_version(const EsStream *stream, int64 expected)
 						stream->key.stream_len, stream->key.stream),
 				 errdetail("%s", detail)));
 
+	/* "expected 7, found 7" would be no help */
+	if (stream->head == expected)
+		ereport(ERROR,
+				(errcode(ES_ERRCODE_WRONG_EXPECTED_VERSION),
+				 errmsg("wrong version of stream \"%.*s\": version %lld is newer than the snapshot of this transaction",
+						stream->key.stream_len, stream->key.stream,
+						(long long) expected),
+				 errdetail("%s", detail),
+				 errhint("%s", hint)));
+
 	ereport(ERROR,
 			(errcode(ES_ERRCODE_WRONG_EXPECTED_VERSION),
 			 errmsg("wrong version of stream \"%.*s\": expected %lld, found %lld",

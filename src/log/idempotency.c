@@ -205,7 +205,7 @@ es_find_retry(Relation events, const EsStore *store, const EsStream *stream,
 {
 	bool		stated = (append->expected != ES_VERSION_ANY &&
 						  append->expected != ES_VERSION_EXISTS);
-	int64		first;
+	int64		first = 0;
 	int			n;
 
 	check_distinct_ids(append);
@@ -213,15 +213,15 @@ es_find_retry(Relation events, const EsStore *store, const EsStream *stream,
 		return 0;
 
 	/* Where would the first event be, had the call succeeded before? */
-	if (stated)
-		first = append->expected + 1;
-	else
+	if (!stated)
 		first = es_events_find_id(events, store, &append->key,
-								 &append->events[0].id);
+								  &append->events[0].id);
+	else if (append->expected < stream->head)
+		first = append->expected + 1;
 
-	if (stated ? first > stream->head : first == 0)
+	if (first == 0)
 	{
-		/* Nothing to compare: the ids must be new, if the append is to go on. */
+		/* Nowhere: the ids must be new, if the append is to go on. */
 		if (!stated || append->expected == stream->head)
 			check_none_used(events, store, append);
 		return 0;

@@ -83,14 +83,18 @@ static void
 insert_slots(Relation events, ResultRelInfo *rri, EState *estate,
 			 TupleTableSlot **slots, int n)
 {
+	MemoryContext old_context;
 	int			i;
 
+	/* The access method copies each row: into memory that is reset below. */
+	old_context = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
 	if (n == 1)
 		table_tuple_insert(events, slots[0], GetCurrentCommandId(true), 0,
 						   NULL);
 	else
 		table_multi_insert(events, slots, n, GetCurrentCommandId(true), 0,
 						   NULL);
+	MemoryContextSwitchTo(old_context);
 
 	for (i = 0; i < n; i++)
 	{
@@ -168,8 +172,9 @@ insert_direct(Relation events, CommonValues *common, const EsAppend *append)
  * Runs the INSERT of one event; its tx, ordinal and time come from the trigger.
  */
 static void
-insert_one_indirect(SPIPlanPtr plan, const EsStream *stream,
-					CommonValues *common, const EsNewEvent *event)
+insert_one_indirect(Relation events, const EsStore *store, SPIPlanPtr plan,
+					EsStream *stream, CommonValues *common,
+					const EsNewEvent *event)
 {
 	Datum		args[8];
 	int			result;
@@ -184,8 +189,9 @@ insert_one_indirect(SPIPlanPtr plan, const EsStream *stream,
 	args[7] = event->metadata;
 
 	result = SPI_execute_plan(plan, args, NULL, false, 0);
+	(void) es_stream_lock(events, store, &stream->key);	/* look again */
 	if (result != SPI_OK_INSERT || SPI_processed != 1 ||
-		!stream->head_known || stream->head < common->version)
+		stream->head < common->version)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("event was not stored in stream \"%.*s\"",
@@ -201,7 +207,7 @@ insert_one_indirect(SPIPlanPtr plan, const EsStream *stream,
  * say in: they run with the owner's rights.
  */
 static void
-insert_indirect(Relation events, const EsStore *store, const EsStream *stream,
+insert_indirect(Relation events, const EsStore *store, EsStream *stream,
 				CommonValues *common, const EsAppend *append)
 {
 	Oid			types[8] = {TEXTOID, TEXTOID, INT8OID, UUIDOID, TEXTOID,
@@ -239,7 +245,8 @@ insert_indirect(Relation events, const EsStore *store, const EsStream *stream,
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	for (i = 0; i < append->nevents; i++)
-		insert_one_indirect(plan, stream, common, &append->events[i]);
+		insert_one_indirect(events, store, plan, stream, common,
+							&append->events[i]);
 	SPI_finish();
 
 	/* After an error the end of the (sub)transaction restores both. */

@@ -122,13 +122,22 @@ extern bool es_xact_unverified(int64 *tx, int32 *from, int32 *to);
 extern void es_xact_set_verified(void);
 
 /*
- * Notes that the transaction copied an event with a tx of its own.
+ * Is the tx, of an event to be copied, beyond what the sequence has given out?
+ */
+extern bool es_xact_is_ahead(Oid sequence, int64 tx);
+
+/*
+ * Notes that the transaction copied an event whose tx is beyond what the
+ * sequence has given out.
  *
  * The sequence is moved behind it before anybody can take that number: before
- * this transaction takes a tx, or commits.  es_events must be locked against
- * all other writers.
+ * this transaction takes a tx, or commits, or at es_xact_settle_copies().
+ * es_events must be locked against all other writers.
  */
 extern void es_xact_note_copy(Oid sequence, int64 tx);
+
+/* Moves the sequence behind the copied events now. */
+extern void es_xact_settle_copies(void);
 
 /* ---------- stream.c ---------- */
 
@@ -146,6 +155,9 @@ extern EsStream *es_stream_lock(Relation events, const EsStore *store,
  * place of single streams.
  */
 extern void es_stream_lock_all(Relation events);
+
+/* Is es_events locked so? */
+extern bool es_stream_all_locked(void);
 
 /* Notes that the stream now ends with the version given. */
 extern void es_stream_advance(EsStream *stream, int64 head, TimestampTz head_at);

@@ -241,6 +241,12 @@ lock_stream(Relation events, const EsStreamKey *key)
 	CurrentResourceOwner = owner;
 }
 
+bool
+es_stream_all_locked(void)
+{
+	return escalated_level > 0;
+}
+
 void
 es_stream_lock_all(Relation events)
 {
@@ -253,7 +259,6 @@ es_stream_lock_all(Relation events)
 	LockRelationOid(RelationGetRelid(events), ShareRowExclusiveLock);
 	CurrentResourceOwner = owner;
 	escalated_level = GetCurrentTransactionNestLevel();
-	used = true;
 }
 
 void

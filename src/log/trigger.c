@@ -266,9 +266,18 @@ copy_row(Relation events, const EsStore *store, const EsStreamKey *key,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("version, tx or ordinal of a recorded event is out of range")));
 
-	es_stream_lock_all(events);
+	/*
+	 * An event from beyond the sequence must be alone with it until that has
+	 * been moved; otherwise the stream is to be had for the event.
+	 */
+	if (es_stream_all_locked() || es_xact_is_ahead(store->tx_sequence, tx))
+	{
+		es_stream_lock_all(events);
+		es_xact_note_copy(store->tx_sequence, tx);
+	}
+	else
+		(void) es_stream_lock(events, store, key);
 	es_stream_forget_head(key);
-	es_xact_note_copy(store->tx_sequence, tx);
 }
 
 /*
@@ -376,6 +385,7 @@ es_events_after_insert(PG_FUNCTION_ARGS)
 		verify_stored(trigdata->tg_relation, &store, tx, from, to);
 		es_xact_set_verified();
 	}
+	es_xact_settle_copies();
 	return PointerGetDatum(NULL);
 }
 

@@ -79,46 +79,72 @@ save_ordinal(void)
 }
 
 /*
- * Moves the sequence behind the greatest tx of the events copied.
+ * Returns the last number that a sequence gave out, 0 if none; with wanted >
+ * 0, moves it to that number if it is behind.
  *
- * As its owner: whoever may copy events need not own the sequence.
+ * As the owner of the sequence: whoever may copy events need not own it.
  */
-static void
-advance_sequence(void)
+static int64
+advance_sequence(Oid sequence, int64 wanted)
 {
 	LOCAL_FCINFO(fcinfo, 1);
-	Relation	sequence;
+	Relation	rel;
 	Oid			save_userid;
 	int			save_sec_context;
-	int64		wanted = copied_tx;
-	Datum		last;
+	Datum		value;
+	int64		last;
 
-	copied_tx = 0;
-	sequence = try_relation_open(copied_sequence, AccessShareLock);
-	if (sequence == NULL)
-		return;					/* dropped since */
+	rel = try_relation_open(sequence, AccessShareLock);
+	if (rel == NULL)
+		return 0;				/* dropped since */
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(sequence->rd_rel->relowner,
+	SetUserIdAndSecContext(rel->rd_rel->relowner,
 						   save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
 
 	/* NULL until the first nextval() */
 	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = ObjectIdGetDatum(copied_sequence);
+	fcinfo->args[0].value = ObjectIdGetDatum(sequence);
 	fcinfo->args[0].isnull = false;
-	last = pg_sequence_last_value(fcinfo);
-	if (fcinfo->isnull || DatumGetInt64(last) < wanted)
-		DirectFunctionCall2(setval_oid, ObjectIdGetDatum(copied_sequence),
+	value = pg_sequence_last_value(fcinfo);
+	last = fcinfo->isnull ? 0 : DatumGetInt64(value);
+	if (last < wanted)
+		DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence),
 							Int64GetDatum(wanted));
 
 	SetUserIdAndSecContext(save_userid, save_sec_context);
-	relation_close(sequence, AccessShareLock);
+	relation_close(rel, AccessShareLock);
+	return last;
+}
+
+bool
+es_xact_is_ahead(Oid sequence, int64 tx)
+{
+	/* A sequence does not go back: what was given out stays given out. */
+	static Oid	known_sequence = InvalidOid;
+	static int64 known_last = 0;
+
+	if (sequence == known_sequence && tx <= known_last)
+		return false;
+	known_sequence = sequence;
+	known_last = advance_sequence(sequence, 0);
+	return tx > known_last;
+}
+
+void
+es_xact_settle_copies(void)
+{
+	int64		wanted = copied_tx;
+
+	copied_tx = 0;
+	if (wanted > 0)
+		(void) advance_sequence(copied_sequence, wanted);
 }
 
 void
 es_xact_note_copy(Oid sequence, int64 tx)
 {
-	if (copied_tx > 0 && copied_sequence != sequence)
-		advance_sequence();
+	if (copied_sequence != sequence)
+		es_xact_settle_copies();
 	copied_sequence = sequence;
 	copied_tx = Max(copied_tx, tx);
 }
@@ -137,8 +163,7 @@ take_tx(Oid sequence)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot append to a store that was created anew in a transaction that appended to another"),
 				 errhint("Commit first.")));
-	if (copied_tx > 0)
-		advance_sequence();
+	es_xact_settle_copies();
 	current_tx = nextval_internal(sequence, false);
 	tx_sequence = sequence;
 }
@@ -190,8 +215,7 @@ xact_callback(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			if (copied_tx > 0)
-				advance_sequence();
+			es_xact_settle_copies();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
@@ -224,6 +248,10 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 			next_ordinal = saved[--saved_used].ordinal;
 		verified_ordinal = Min(verified_ordinal, next_ordinal);
 		es_stream_at_subabort(level);
+
+		/* Copies that went with the lock on the table need no more. */
+		if (!es_stream_all_locked())
+			copied_tx = 0;
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{

@@ -196,7 +196,9 @@ ask(const char *query, const Request *request, const char *object)
 
 	args[0] = ObjectIdGetDatum(request->role);
 	args[1] = CStringGetTextDatum(object);
-	if (SPI_execute_with_args(query, 2, types, args, NULL, true, 1) != SPI_OK_SELECT ||
+
+	/* Not read-only: it must see what this statement has granted before. */
+	if (SPI_execute_with_args(query, 2, types, args, NULL, false, 1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "query for privileges failed");
 	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
