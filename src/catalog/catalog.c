@@ -457,6 +457,8 @@ es_catalog_get_store(EsStore *store)
 		PG_TRY();
 		{
 			found = build_store(store, &problem);
+			if (!found)
+				AcceptInvalidationMessages();
 		}
 		PG_FINALLY();
 		{

@@ -15,7 +15,9 @@
  *	  Beyond event_store.max_stream_locks streams a transaction locks the table
  *	  against all other writers.  Two that did so at the same time would
  *	  deadlock, as each holds the lock of a writer: the one that comes second
- *	  goes on with locks on single streams.
+ *	  goes on with locks on single streams, up to twice that number.  Then it
+ *	  has to wait all the same, and take the risk, lest the lock table
+ *	  overflow.
  *
  *	  Locks belong to the (sub)transaction, never to the portal that happens
  *	  to run: a FETCH that fails takes the locks of its whole cursor along,
@@ -210,11 +212,12 @@ static bool
 lock_table_if_due(Relation events)
 {
 	int			excess = stack_used - es_guc_max_stream_locks;
+	bool		must = excess >= es_guc_max_stream_locks;
 
 	if (escalated_level > 0)
 		return true;
-	if (excess < 0 || excess % TABLE_LOCK_INTERVAL != 0 ||
-		!lock_advisory(RelationGetRelid(events), 0, TABLE_LOCK_CLASS, false))
+	if (excess < 0 || (excess % TABLE_LOCK_INTERVAL != 0 && !must) ||
+		!lock_advisory(RelationGetRelid(events), 0, TABLE_LOCK_CLASS, must))
 		return false;
 
 	LockRelationOid(RelationGetRelid(events), ShareRowExclusiveLock);
