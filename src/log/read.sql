@@ -98,7 +98,7 @@ BEGIN ATOMIC
     FROM (VALUES ('zz_es_events_before_insert'), ('es_events_after_insert'),
                  ('es_events_immutable'), ('es_events_immutable_row')) AS n (name)
    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
-                      WHERE t.tgrelid = 'es_events'::pg_catalog.regclass
+                      WHERE t.tgrelid = 'es_events'::pg_catalog.regclass::pg_catalog.oid
                         AND t.tgname = n.name::pg_catalog.name AND t.tgenabled = 'A')
   UNION ALL
   SELECT s.tenant_id, s.stream_id,
