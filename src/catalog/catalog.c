@@ -75,32 +75,22 @@ static const EventColumn event_columns[Natts_es_events] = {
 	{"ordinal", INT4OID},
 };
 
-/*
- * An index of es_events that our scans rely on.
- */
-typedef struct EventIndex
-{
-	const char *name;
-	bool		unique;
-	int			nkeys;
-	AttrNumber	keys[3];
-	const char *hint;			/* how to get it back, NULL if not simply */
-} EventIndex;
-
-static const EventIndex pkey_index = {
-	"es_events_pkey", true, 3,
-	{Anum_es_events_tenant_id, Anum_es_events_stream_id, Anum_es_events_version},
-	"Run ALTER TABLE es_events ADD CONSTRAINT es_events_pkey PRIMARY KEY (tenant_id, stream_id, version)."
-};
-static const EventIndex tx_ordinal_index = {
-	"es_events_tx_ordinal_key", true, 2,
-	{Anum_es_events_tx, Anum_es_events_ordinal},
-	"Run ALTER TABLE es_events ADD CONSTRAINT es_events_tx_ordinal_key UNIQUE (tx, ordinal)."
-};
-static const EventIndex event_id_index = {
-	"es_events_event_id_idx", false, 1,
-	{Anum_es_events_event_id},
-	"Run CREATE INDEX es_events_event_id_idx ON es_events (event_id)."
+const EsEventIndex es_event_indexes[ES_N_INDEXES] = {
+	[ES_INDEX_PKEY] = {
+		"es_events_pkey", true, 3,
+		{Anum_es_events_tenant_id, Anum_es_events_stream_id, Anum_es_events_version},
+		"Run ALTER TABLE es_events ADD CONSTRAINT es_events_pkey PRIMARY KEY (tenant_id, stream_id, version)."
+	},
+	[ES_INDEX_TX_ORDINAL] = {
+		"es_events_tx_ordinal_key", true, 2,
+		{Anum_es_events_tx, Anum_es_events_ordinal},
+		"Run ALTER TABLE es_events ADD CONSTRAINT es_events_tx_ordinal_key UNIQUE (tx, ordinal)."
+	},
+	[ES_INDEX_EVENT_ID] = {
+		"es_events_event_id_idx", false, 1,
+		{Anum_es_events_event_id},
+		"Run CREATE INDEX es_events_event_id_idx ON es_events (event_id)."
+	}
 };
 
 /*
@@ -244,7 +234,7 @@ check_columns(Relation events, Problem *problem)
  * Is the index a B-tree over the columns that our scans take it for?
  */
 static bool
-index_matches(Relation index, Oid events, const EventIndex *wanted)
+index_matches(Relation index, Oid events, const EsEventIndex *wanted)
 {
 	Form_pg_index form = index->rd_index;
 	int			i;
@@ -273,7 +263,7 @@ index_matches(Relation index, Oid events, const EventIndex *wanted)
  * notes a problem if not.
  */
 static Oid
-find_index(const EventIndex *wanted, Oid namespace_oid, Oid events,
+find_index(const EsEventIndex *wanted, Oid namespace_oid, Oid events,
 		   Problem *problem)
 {
 	Oid			relid = find_relation(wanted->name, RELKIND_INDEX,
@@ -380,15 +370,22 @@ inspect_events(Relation events, EsStore *store, Problem *problem)
 	Oid			nsp = store->namespace_oid;
 	Oid			before;
 	Oid			after;
+	int			i;
 
-	if (!check_columns(events, problem) ||
-		!OidIsValid(store->events_pkey =
-					find_index(&pkey_index, nsp, store->events, problem)) ||
-		!OidIsValid(store->event_id_index =
-					find_index(&event_id_index, nsp, store->events, problem)) ||
-		!OidIsValid(store->tx_ordinal_index =
-					find_index(&tx_ordinal_index, nsp, store->events, problem)) ||
-		!OidIsValid(store->tx_sequence =
+	if (!check_columns(events, problem))
+		return false;
+
+	for (i = 0; i < ES_N_INDEXES; i++)
+	{
+		store->indexes[i] = find_index(&es_event_indexes[i], nsp,
+									   store->events, problem);
+		if (!OidIsValid(store->indexes[i]))
+			return false;
+	}
+	store->only_our_indexes =
+		list_length(RelationGetIndexList(events)) == ES_N_INDEXES;
+
+	if (!OidIsValid(store->tx_sequence =
 					find_relation("es_tx_seq", RELKIND_SEQUENCE, nsp, problem)) ||
 		!OidIsValid(store->snapshots =
 					find_relation("es_snapshots", RELKIND_RELATION, nsp, problem)) ||

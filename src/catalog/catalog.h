@@ -38,15 +38,40 @@
 #define Anum_es_snapshots_created_at	6
 
 /*
+ * Indexes of es_events
+ */
+typedef enum EsIndexNumber
+{
+	ES_INDEX_PKEY,				/* (tenant_id, stream_id, version) */
+	ES_INDEX_TX_ORDINAL,		/* (tx, ordinal) */
+	ES_INDEX_EVENT_ID			/* (event_id) */
+} EsIndexNumber;
+
+#define ES_N_INDEXES	(ES_INDEX_EVENT_ID + 1)
+
+/*
+ * What is known of an index of es_events; es_catalog_get_store makes sure
+ * that it is so.
+ */
+typedef struct EsEventIndex
+{
+	const char *name;
+	bool		unique;
+	int			nkeys;
+	AttrNumber	keys[3];
+	const char *hint;			/* how to get it back */
+} EsEventIndex;
+
+extern const EsEventIndex es_event_indexes[ES_N_INDEXES];
+
+/*
  * The store of this database.
  */
 typedef struct EsStore
 {
 	Oid			namespace_oid;	/* schema of the extension */
 	Oid			events;			/* es_events */
-	Oid			events_pkey;	/* (tenant_id, stream_id, version) */
-	Oid			event_id_index; /* (event_id) */
-	Oid			tx_ordinal_index;	/* (tx, ordinal) */
+	Oid			indexes[ES_N_INDEXES];	/* see EsIndexNumber */
 	Oid			tx_sequence;	/* es_tx_seq */
 	Oid			snapshots;		/* es_snapshots */
 
@@ -56,6 +81,9 @@ typedef struct EsStore
 	 * how to honour.
 	 */
 	bool		direct_insert;
+
+	/* Has es_events no other indexes than those in the array? */
+	bool		only_our_indexes;
 
 	/* Is there our BEFORE INSERT trigger, and enabled? */
 	bool		before_trigger;

@@ -173,7 +173,7 @@ es_events_read_head(Relation events, const EsStore *store,
 	int64		version = 0;
 
 	es_events_stream_keys(keys, key);
-	es_events_begin_scan(&scan, events, store->events_pkey, snapshot, keys, 2);
+	es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_PKEY], snapshot, keys, 2);
 	slot = es_events_next(&scan, BackwardScanDirection);
 	if (slot != NULL)
 	{
@@ -203,7 +203,7 @@ es_events_find_id(Relation events, const EsStore *store,
 	int64		version = 0;
 
 	ScanKeyInit(&skey, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(id));
-	es_events_begin_scan(&scan, events, store->event_id_index, SnapshotSelf,
+	es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_EVENT_ID], SnapshotSelf,
 						 &skey, 1);
 
 	/* Other streams may have an event with the same id. */
@@ -234,7 +234,7 @@ es_events_count_places(Relation events, const EsStore *store, int64 tx,
 				Int32GetDatum(from));
 	ScanKeyInit(&keys[2], 2, BTLessStrategyNumber, F_INT4LT,
 				Int32GetDatum(to));
-	es_events_begin_scan(&scan, events, store->tx_ordinal_index, SnapshotSelf,
+	es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_TX_ORDINAL], SnapshotSelf,
 						 keys, 3);
 	while (es_events_next(&scan, ForwardScanDirection) != NULL)
 		found++;

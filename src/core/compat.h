@@ -80,16 +80,4 @@ relation_ownercheck_compat(Oid relid, Oid roleid)
 #endif
 }
 
-/*
- * PostgreSQL 17 lets index access methods keep state over several inserts,
- * which must be released before the index is closed.
- */
-static inline void
-index_insert_cleanup_compat(Relation index, struct IndexInfo *info)
-{
-#if PG_VERSION_NUM >= 170000
-	index_insert_cleanup(index, info);
-#endif
-}
-
 #endif							/* ES_CORE_COMPAT_H */

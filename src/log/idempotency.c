@@ -108,7 +108,7 @@ count_matches(Relation events, const EsStore *store, const EsAppend *append,
 	es_events_stream_keys(keys, &append->key);
 	ScanKeyInit(&keys[2], Anum_es_events_version, BTGreaterEqualStrategyNumber,
 				F_INT8GE, Int64GetDatum(first));
-	es_events_begin_scan(&scan, events, store->events_pkey, SnapshotSelf, keys,
+	es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_PKEY], SnapshotSelf, keys,
 						 3);
 
 	while (n < append->nevents &&

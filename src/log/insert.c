@@ -77,17 +77,16 @@ fill_slot(TupleTableSlot *slot, CommonValues *common, const EsNewEvent *event)
 }
 
 /*
- * Stores up to MAX_SLOTS rows and their index entries.
+ * Hands the rows of the slots to the table access method.
  */
 static void
-insert_slots(Relation events, ResultRelInfo *rri, EState *estate,
-			 TupleTableSlot **slots, int n)
+insert_tuples(Relation events, TupleTableSlot **slots, int n,
+			  MemoryContext row_context)
 {
 	MemoryContext old_context;
-	int			i;
 
-	/* The access method copies each row: into memory that is reset below. */
-	old_context = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	/* It copies each row: into memory that is reset. */
+	old_context = MemoryContextSwitchTo(row_context);
 	if (n == 1)
 		table_tuple_insert(events, slots[0], GetCurrentCommandId(true), 0,
 						   NULL);
@@ -95,77 +94,123 @@ insert_slots(Relation events, ResultRelInfo *rri, EState *estate,
 		table_multi_insert(events, slots, n, GetCurrentCommandId(true), 0,
 						   NULL);
 	MemoryContextSwitchTo(old_context);
+}
 
+/*
+ * Puts the rows of the slots into the indexes that we made, one index after
+ * the other, so that its pages stay at hand.
+ *
+ * They are plain B-trees, which want nothing of an IndexInfo but that there is
+ * one.
+ */
+static void
+insert_own_entries(Relation events, const EsStore *store,
+				   TupleTableSlot **slots, int n)
+{
+	IndexInfo	info;
+	bool		nulls[INDEX_MAX_KEYS] = {false};
+	Datum		values[INDEX_MAX_KEYS];
+	int			i;
+	int			row;
+	int			key;
+
+	memset(&info, 0, sizeof(info));
+	info.type = T_IndexInfo;
+
+	for (i = 0; i < ES_N_INDEXES; i++)
+	{
+		const EsEventIndex *known = &es_event_indexes[i];
+		Relation	index = index_open(store->indexes[i], RowExclusiveLock);
+
+		for (row = 0; row < n; row++)
+		{
+			for (key = 0; key < known->nkeys; key++)
+				values[key] = slots[row]->tts_values[known->keys[key] - 1];
+			index_insert(index, values, nulls, &slots[row]->tts_tid, events,
+						 known->unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+						 false, &info);
+		}
+
+		/*
+		 * Its lock is kept to the end of the transaction, like the lock on the
+		 * table: the next append of the transaction then finds it taken.
+		 */
+		index_close(index, NoLock);
+	}
+}
+
+/*
+ * Puts the rows of the slots into all indexes of es_events, the user's too,
+ * whatever they are.
+ */
+static void
+insert_all_entries(Relation events, TupleTableSlot **slots, int n)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *rri = makeNode(ResultRelInfo);
+	int			i;
+
+	/*
+	 * As CatalogOpenIndexes does: InitResultRelInfo would copy our triggers,
+	 * which nobody is to fire here.
+	 */
+	rri->ri_RelationDesc = events;
+	ExecOpenIndices(rri, false);
 	for (i = 0; i < n; i++)
 	{
 		list_free(exec_insert_index_tuples_compat(rri, slots[i], estate));
 		ResetPerTupleExprContext(estate);
 	}
-}
-
-/*
- * Closes the indexes that ExecOpenIndices opened, but keeps their locks to the
- * end of the transaction, like the lock on the table: the next append of the
- * transaction then finds them taken.
- */
-static void
-close_indexes(ResultRelInfo *rri)
-{
-	int			i;
-
-	for (i = 0; i < rri->ri_NumIndices; i++)
-	{
-		if (rri->ri_IndexRelationDescs[i] == NULL)
-			continue;
-		index_insert_cleanup_compat(rri->ri_IndexRelationDescs[i],
-									rri->ri_IndexRelationInfo[i]);
-		index_close(rri->ri_IndexRelationDescs[i], NoLock);
-	}
+	ExecCloseIndices(rri);
+	FreeExecutorState(estate);
 }
 
 /*
  * The direct way.
  */
 static void
-insert_direct(Relation events, CommonValues *common, const EsAppend *append)
+insert_direct(Relation events, const EsStore *store, CommonValues *common,
+			  const EsAppend *append)
 {
 	TupleTableSlot *slots[MAX_SLOTS];
 	const TupleTableSlotOps *ops;
-	EState	   *estate;
-	ResultRelInfo *rri;
+	MemoryContext row_context = CurrentMemoryContext;
+	bool		heap = (events->rd_tableam == GetHeapamTableAmRoutine());
 	int			nslots = Min(append->nevents, MAX_SLOTS);
 	int			done;
+	int			n;
 	int			i;
 
-	estate = CreateExecutorState();
-
-	/*
-	 * As CatalogOpenIndexes does: InitResultRelInfo would copy our triggers,
-	 * which nobody is to fire here.
-	 */
-	rri = makeNode(ResultRelInfo);
-	rri->ri_RelationDesc = events;
-	ExecOpenIndices(rri, false);
+	if (append->nevents > 1)
+		row_context = AllocSetContextCreate(CurrentMemoryContext,
+											"event_store log rows",
+											ALLOCSET_DEFAULT_SIZES);
 
 	/* A heap takes a virtual slot as it is; others might want their own. */
-	ops = (events->rd_tableam == GetHeapamTableAmRoutine()) ?
-		&TTSOpsVirtual : table_slot_callbacks(events);
+	ops = heap ? &TTSOpsVirtual : table_slot_callbacks(events);
 	for (i = 0; i < nslots; i++)
 		slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(events), ops);
 
-	for (done = 0; done < append->nevents; done += nslots)
+	for (done = 0; done < append->nevents; done += n)
 	{
-		nslots = Min(append->nevents - done, MAX_SLOTS);
+		n = Min(append->nevents - done, MAX_SLOTS);
 		CHECK_FOR_INTERRUPTS();
-		for (i = 0; i < nslots; i++)
+		for (i = 0; i < n; i++)
 			fill_slot(slots[i], common, &append->events[done + i]);
-		insert_slots(events, rri, estate, slots, nslots);
+
+		insert_tuples(events, slots, n, row_context);
+		if (store->only_our_indexes && heap)
+			insert_own_entries(events, store, slots, n);
+		else
+			insert_all_entries(events, slots, n);
+		if (append->nevents > 1)
+			MemoryContextReset(row_context);
 	}
 
-	for (i = 0; i < Min(append->nevents, MAX_SLOTS); i++)
+	for (i = 0; i < nslots; i++)
 		ExecDropSingleTupleTableSlot(slots[i]);
-	close_indexes(rri);
-	FreeExecutorState(estate);
+	if (append->nevents > 1)
+		MemoryContextDelete(row_context);
 }
 
 /*
@@ -276,7 +321,7 @@ es_insert_events(Relation events, const EsStore *store, EsStream *stream,
 	common.recorded_at = es_stream_next_time(stream);
 	common.place = es_xact_take_places(store->tx_sequence, append->nevents,
 									   true);
-	insert_direct(events, &common, append);
+	insert_direct(events, store, &common, append);
 	es_stream_advance(stream, stream->head + append->nevents,
 					  common.recorded_at);
 }
