@@ -169,6 +169,10 @@ choose_time(const Row *row, const EsStream *stream)
 
 	/* A time in the future would stop the stream's clock until then. */
 	given = DatumGetTimestampTz(ROW_VALUE(row, recorded_at));
+	if (TIMESTAMP_IS_NOBEGIN(given))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("recorded_at must be finite")));
 	if (given > GetCurrentTimestamp())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -1,0 +1,289 @@
+-- api.sql: what the extension consists of: every object, its signature, its
+-- properties, its privileges, its comment.
+--
+--   psql -X -d DATABASE -f test/pgtap/api.sql
+--
+-- Needs a database with pgTAP; changes nothing in it.  A store in which roles
+-- were given privileges fails the assertions that say "nobody but the owner".
+\set QUIET on
+\set ON_ERROR_STOP on
+\pset format unaligned
+\pset tuples_only on
+\pset pager off
+SET client_min_messages = warning;
+
+BEGIN;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS event_store;
+
+-- ---------------------------------------------------------------------------
+-- What there must be
+-- ---------------------------------------------------------------------------
+
+CREATE TEMP TABLE wanted_functions (
+  name text, arguments text, result text, language text, volatility text, parallel text, is_definer boolean, is_strict boolean);
+INSERT INTO wanted_functions VALUES
+  ('es_append', 'stream_id text, event_type text, data jsonb, metadata jsonb DEFAULT NULL::jsonb, expected_version bigint DEFAULT NULL::bigint, event_id uuid DEFAULT NULL::uuid, schema_version integer DEFAULT NULL::integer',
+   'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_append_batch', 'stream_id text, event_types text[], data jsonb[], metadata jsonb[] DEFAULT NULL::jsonb[], expected_version bigint DEFAULT NULL::bigint, event_ids uuid[] DEFAULT NULL::uuid[], schema_versions integer[] DEFAULT NULL::integer[]',
+   'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_append_json', 'stream_id text, events jsonb, expected_version bigint DEFAULT NULL::bigint',
+   'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_read_stream', 'stream_id text, from_version bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backwards boolean DEFAULT false',
+   'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_stream_version', 'stream_id text', 'bigint', 'c', 'stable', 'safe', false, false),
+  ('es_category', 'stream_id text', 'text', 'sql', 'immutable', 'safe', false, true),
+  ('es_tenant', '', 'text', 'c', 'stable', 'safe', false, false),
+  ('es_version', '', 'text', 'c', 'stable', 'safe', false, false),
+  ('es_uuid_v7', '', 'uuid', 'c', 'volatile', 'safe', false, false),
+  ('es_save_snapshot', 'stream_id text, version bigint, state jsonb, aggregate text DEFAULT ''''::text',
+   'void', 'sql', 'volatile', 'unsafe', true, false),
+  ('es_load_snapshot', 'stream_id text, at_version bigint DEFAULT NULL::bigint, aggregate text DEFAULT NULL::text',
+   'SETOF es_snapshots', 'sql', 'stable', 'safe', false, false),
+  ('es_delete_snapshots', 'stream_id text, before_version bigint DEFAULT NULL::bigint, aggregate text DEFAULT NULL::text',
+   'bigint', 'sql', 'volatile', 'unsafe', true, false),
+  ('es_grant', 'role name, privilege text', 'void', 'c', 'volatile', 'unsafe', true, false),
+  ('es_revoke', 'role name, privilege text', 'void', 'c', 'volatile', 'unsafe', true, false),
+  ('es_check', 'OUT tenant_id text, OUT stream_id text, OUT problem text', 'SETOF record', 'sql', 'stable', 'unsafe', false, false),
+  -- not for users, but needed by the others
+  ('es_check_read', 'stream_id text, version bigint, max_count bigint', 'bigint', 'c', 'immutable', 'safe', false, false),
+  ('es_events_before_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
+  ('es_events_after_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
+  ('es_events_immutable', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
+  ('es_snapshots_before_write', '', 'trigger', 'c', 'volatile', 'unsafe', false, false);
+
+CREATE TEMP TABLE wanted_columns (relation text, number int, name text, type text, is_required boolean, "default" text, "collation" text);
+INSERT INTO wanted_columns VALUES
+  ('es_events', 1, 'tenant_id', 'text', true, 'es_tenant()', 'C'),
+  ('es_events', 2, 'stream_id', 'text', true, NULL, 'C'),
+  ('es_events', 3, 'version', 'bigint', true, NULL, NULL),
+  ('es_events', 4, 'event_id', 'uuid', true, NULL, NULL),
+  ('es_events', 5, 'event_type', 'text', true, NULL, 'C'),
+  ('es_events', 6, 'schema_version', 'integer', true, NULL, NULL),
+  ('es_events', 7, 'data', 'jsonb', true, NULL, NULL),
+  ('es_events', 8, 'metadata', 'jsonb', true, NULL, NULL),
+  ('es_events', 9, 'recorded_at', 'timestamp with time zone', true, NULL, NULL),
+  ('es_events', 10, 'tx', 'bigint', true, NULL, NULL),
+  ('es_events', 11, 'ordinal', 'integer', true, NULL, NULL),
+  ('es_snapshots', 1, 'tenant_id', 'text', true, 'es_tenant()', 'C'),
+  ('es_snapshots', 2, 'stream_id', 'text', true, NULL, 'C'),
+  ('es_snapshots', 3, 'version', 'bigint', true, NULL, NULL),
+  ('es_snapshots', 4, 'aggregate', 'text', true, '''''::text', 'C'),
+  ('es_snapshots', 5, 'state', 'jsonb', true, NULL, NULL),
+  ('es_snapshots', 6, 'created_at', 'timestamp with time zone', true, NULL, NULL),
+  ('es_event', 1, 'position', 'bigint', false, NULL, NULL),
+  ('es_event', 2, 'stream_id', 'text', false, NULL, 'C'),
+  ('es_event', 3, 'version', 'bigint', false, NULL, NULL),
+  ('es_event', 4, 'event_type', 'text', false, NULL, 'C'),
+  ('es_event', 5, 'schema_version', 'integer', false, NULL, NULL),
+  ('es_event', 6, 'data', 'jsonb', false, NULL, NULL),
+  ('es_event', 7, 'metadata', 'jsonb', false, NULL, NULL),
+  ('es_event', 8, 'event_id', 'uuid', false, NULL, NULL),
+  ('es_event', 9, 'recorded_at', 'timestamp with time zone', false, NULL, NULL),
+  ('es_event', 10, 'tenant_id', 'text', false, NULL, 'C');
+
+CREATE TEMP TABLE wanted_indexes (name text, relation text, is_unique boolean, is_primary boolean, columns text);
+INSERT INTO wanted_indexes VALUES
+  ('es_events_pkey', 'es_events', true, true, 'tenant_id, stream_id, version'),
+  ('es_events_tx_ordinal_key', 'es_events', true, false, 'tx, ordinal'),
+  ('es_events_event_id_idx', 'es_events', false, false, 'event_id'),
+  ('es_snapshots_pkey', 'es_snapshots', true, true, 'tenant_id, stream_id, version, aggregate');
+
+CREATE TEMP TABLE wanted_triggers (name text, relation text, definition text, enabled "char");
+INSERT INTO wanted_triggers VALUES
+  ('zz_es_events_before_insert', 'es_events', 'BEFORE INSERT FOR EACH ROW EXECUTE FUNCTION es_events_before_insert()', 'A'),
+  ('es_events_after_insert', 'es_events', 'AFTER INSERT FOR EACH STATEMENT EXECUTE FUNCTION es_events_after_insert()', 'A'),
+  ('es_events_immutable', 'es_events', 'BEFORE DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION es_events_immutable()', 'A'),
+  ('es_events_immutable_row', 'es_events', 'BEFORE DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_events_immutable()', 'A'),
+  ('zz_es_snapshots_before_write', 'es_snapshots', 'BEFORE INSERT OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_snapshots_before_write()', 'O');
+
+CREATE TEMP TABLE wanted_settings (name text, type text, context text, "default" text, minimum text, maximum text);
+INSERT INTO wanted_settings VALUES
+  ('event_store.tenant_id', 'string', 'user', '', NULL, NULL),
+  ('event_store.max_stream_locks', 'integer', 'user', '512', '1', '1000000');
+
+-- ---------------------------------------------------------------------------
+-- What there is
+-- ---------------------------------------------------------------------------
+
+-- Names are shown without the schema, whichever it is.
+SELECT quote_ident(nspname) AS es_schema FROM pg_extension x JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'event_store' \gset
+SELECT current_setting('search_path') AS old_path \gset
+SET LOCAL search_path = :es_schema, :old_path;
+
+-- Members of the extension, without the types that come with tables and types.
+CREATE TEMP VIEW members AS
+  SELECT d.classid, d.objid
+    FROM pg_depend d
+   WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+     AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'event_store')
+     AND NOT (d.classid = 'pg_type'::regclass
+              AND EXISTS (SELECT FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+                           WHERE t.oid = d.objid AND (t.typcategory = 'A' OR c.relkind <> 'c')));
+
+CREATE TEMP VIEW functions AS
+  SELECT p.oid, p.proname::text AS name, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result,
+         l.lanname::text AS language,
+         CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
+         CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END AS parallel,
+         p.prosecdef AS is_definer, p.proisstrict AS is_strict, p.proconfig AS settings, p.proowner AS owner, p.proacl AS acl
+    FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang;
+
+CREATE TEMP VIEW relations AS
+  SELECT c.oid, c.relname::text AS name, c.relkind AS kind, c.relowner AS owner, c.relacl AS acl
+    FROM members m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND c.oid = m.objid;
+
+CREATE TEMP VIEW privileges AS
+  SELECT name, a.grantee, a.privilege_type AS privilege, owner
+    FROM (SELECT name || '()', owner, coalesce(acl, acldefault('f', owner)) FROM functions
+          UNION ALL
+          SELECT name, owner, coalesce(acl, acldefault(CASE kind WHEN 'S' THEN 's'::"char" ELSE 'r' END, owner)) FROM relations) o(name, owner, acl),
+         aclexplode(acl) a;
+
+CREATE TEMP VIEW triggers AS
+  SELECT t.oid, t.tgname::text AS name, t.tgrelid::regclass::text AS relation, t.tgenabled AS enabled,
+         regexp_replace(pg_get_triggerdef(t.oid, true), '^CREATE TRIGGER \w+ (.*) ON \w+ (FOR EACH .*)$', '\1 \2') AS definition
+    FROM pg_trigger t JOIN relations r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal;
+
+SELECT plan((SELECT 6 * count(*) FROM wanted_functions)::int
+          + (SELECT count(*) + count(*) FILTER (WHERE relation <> 'es_event') FROM wanted_columns)::int
+          + (SELECT 2 * count(*) FROM wanted_indexes)::int
+          + (SELECT 3 * count(*) FROM wanted_triggers)::int
+          + (SELECT count(*) FROM wanted_settings)::int
+          + 27);
+
+-- ---------------------------------------------------------------------------
+-- The extension
+-- ---------------------------------------------------------------------------
+
+SELECT is(extversion, es_version(), 'library and SQL have the same version') FROM pg_extension WHERE extname = 'event_store';
+SELECT ok(NOT extrelocatable, 'is not relocatable') FROM pg_extension WHERE extname = 'event_store';
+SELECT set_eq($$ SELECT unnest(extconfig)::regclass::text AS name, unnest(extcondition) AS condition FROM pg_extension WHERE extname = 'event_store' $$,
+              $$ VALUES ('es_events', ''), ('es_snapshots', ''), ('es_tx_seq', '') $$,
+              'pg_dump saves all events, all snapshots and the sequence');
+SELECT isnt(obj_description(oid, 'pg_extension'), NULL, 'the extension has a comment') FROM pg_extension WHERE extname = 'event_store';
+
+-- Everything that it has, and nothing else.
+SELECT set_eq($$ SELECT name FROM functions $$, $$ SELECT name FROM wanted_functions $$, 'functions');
+SELECT set_eq($$ SELECT name, kind::text FROM relations $$, $$ VALUES ('es_events', 'r'), ('es_snapshots', 'r'), ('es_tx_seq', 'S') $$,
+              'tables and sequences');
+SELECT set_eq($$ SELECT typname::text FROM members m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid $$,
+              $$ VALUES ('es_event') $$, 'types');
+SELECT is_empty($$ SELECT pg_describe_object(classid, objid, 0) FROM members
+                    WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass) $$,
+                'nothing of another kind');
+SELECT is_empty($$ SELECT pg_describe_object('pg_proc'::regclass, oid, 0) FROM pg_proc
+                    WHERE proname LIKE 'es\_%' AND pronamespace = (SELECT extnamespace FROM pg_extension WHERE extname = 'event_store')
+                      AND oid NOT IN (SELECT oid FROM functions)
+                   UNION ALL
+                   SELECT pg_describe_object('pg_class'::regclass, oid, 0) FROM pg_class
+                    WHERE relname LIKE 'es\_%' AND relnamespace = (SELECT extnamespace FROM pg_extension WHERE extname = 'event_store')
+                      AND relkind NOT IN ('i', 'c') AND oid NOT IN (SELECT oid FROM relations) $$,
+                'no function or relation es_* that is not of the extension');
+SELECT is_empty($$ SELECT pg_describe_object(classid, objid, 0) FROM members, pg_identify_object(classid, objid, 0) o
+                    WHERE o.schema <> (SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'event_store') $$,
+                'all of it is in the schema of the extension');
+SELECT is_empty($$ SELECT name FROM functions WHERE owner <> (SELECT extowner FROM pg_extension WHERE extname = 'event_store')
+                   UNION ALL
+                   SELECT name FROM relations WHERE owner <> (SELECT extowner FROM pg_extension WHERE extname = 'event_store') $$,
+                'all of it belongs to the owner of the extension');
+
+-- ---------------------------------------------------------------------------
+-- Functions
+-- ---------------------------------------------------------------------------
+
+SELECT is(f.name || '(' || f.arguments || ') -> ' || f.result, w.name || '(' || w.arguments || ') -> ' || w.result, w.name || ': signature')
+  FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
+SELECT is(f.language, w.language, w.name || ': language ' || w.language) FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
+SELECT is(f.volatility, w.volatility, w.name || ': ' || w.volatility) FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
+SELECT is(f.parallel, w.parallel, w.name || ': parallel ' || w.parallel) FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
+SELECT is(concat_ws(', ', CASE WHEN f.is_definer THEN 'definer' ELSE 'invoker' END, CASE WHEN f.is_strict THEN 'strict' END),
+          concat_ws(', ', CASE WHEN w.is_definer THEN 'definer' ELSE 'invoker' END, CASE WHEN w.is_strict THEN 'strict' END),
+          w.name || ': whose rights count, and what NULL does')
+  FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
+SELECT isnt(obj_description(f.oid, 'pg_proc'), NULL, w.name || ': comment') FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
+
+SELECT is_empty($$ SELECT name FROM functions WHERE is_definer AND settings IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
+                'functions with the rights of their owner have a safe search_path');
+SELECT is_empty($$ SELECT name FROM functions WHERE NOT is_definer AND settings IS NOT NULL $$,
+                'the others have no settings, which would keep them from being inlined');
+SELECT is_empty($$ SELECT name FROM functions f JOIN pg_proc p USING (oid) WHERE f.language = 'sql' AND p.prosqlbody IS NULL $$,
+                'functions in SQL were parsed when they were made, whatever the search_path of a caller');
+SELECT is_empty($$ SELECT name FROM functions f JOIN pg_proc p USING (oid) WHERE f.language = 'c' AND p.probin <> '$libdir/event_store' $$,
+                'functions in C are in the library');
+
+-- ---------------------------------------------------------------------------
+-- Tables
+-- ---------------------------------------------------------------------------
+
+SELECT is(a.column, concat_ws(' ', w.name, w.type, CASE WHEN w.is_required THEN 'NOT NULL' END, 'DEFAULT ' || w.default, 'COLLATE ' || w.collation),
+          w.relation || '.' || w.name)
+  FROM wanted_columns w
+  LEFT JOIN (SELECT c.relname, t.attnum,
+                    concat_ws(' ', t.attname, format_type(t.atttypid, t.atttypmod), CASE WHEN t.attnotnull THEN 'NOT NULL' END,
+                              'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), 'COLLATE ' || l.collname) AS column
+               FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid
+               LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (t.attrelid, t.attnum)
+               LEFT JOIN pg_collation l ON l.oid = t.attcollation
+              WHERE c.relnamespace = (SELECT extnamespace FROM pg_extension WHERE extname = 'event_store')) a
+    ON a.relname = w.relation AND a.attnum = w.number
+ ORDER BY w.relation, w.number;
+SELECT is_empty($$ SELECT attrelid::regclass, attname FROM pg_attribute
+                    WHERE attrelid IN ('es_events'::regclass, 'es_snapshots'::regclass, 'es_event'::regclass) AND attnum > 0
+                      AND (attrelid::regclass::text, attnum) NOT IN (SELECT relation, number FROM wanted_columns) $$,
+                'no other columns');
+SELECT isnt(col_description(relation::regclass, number), NULL, relation || '.' || name || ': comment')
+  FROM wanted_columns WHERE relation <> 'es_event' ORDER BY relation, number;
+SELECT isnt(obj_description(name::regclass, 'pg_class'), NULL, name || ': comment')
+  FROM (VALUES ('es_events'), ('es_snapshots'), ('es_tx_seq')) v(name);
+SELECT isnt(obj_description('es_event'::regtype, 'pg_type'), NULL, 'es_event: comment');
+SELECT is((SELECT format_type(seqtypid, NULL) || ' ' || concat_ws(' ', seqstart, seqincrement, seqmin, seqcycle, seqcache)
+             FROM pg_sequence WHERE seqrelid = 'es_tx_seq'::regclass), 'bigint 1 1 1 f 1', 'es_tx_seq: 1, 2, 3 ..., nothing kept by sessions');
+
+SELECT is(i.index, concat_ws(' ', w.relation, CASE WHEN w.is_unique THEN 'unique' END, CASE WHEN w.is_primary THEN 'primary' END, '(' || w.columns || ')'), w.name)
+  FROM wanted_indexes w
+  LEFT JOIN (SELECT c.relname, concat_ws(' ', x.indrelid::regclass, CASE WHEN indisunique THEN 'unique' END, CASE WHEN indisprimary THEN 'primary' END,
+                                         substring(pg_get_indexdef(indexrelid) FROM 'USING btree (\(.*\))$')) AS index
+               FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN relations r ON r.oid = x.indrelid) i
+    ON i.relname = w.name
+ ORDER BY w.name;
+SELECT isnt(obj_description(to_regclass(name), 'pg_class'), NULL, name || ': comment') FROM wanted_indexes ORDER BY name;
+SELECT set_eq($$ SELECT indexrelid::regclass::text FROM pg_index x JOIN relations r ON r.oid = x.indrelid $$, $$ SELECT name FROM wanted_indexes $$,
+              'no other indexes');
+-- (NOT NULL is a constraint of the catalogs from PostgreSQL 18 on)
+SELECT set_eq($$ SELECT conname::text AS name, obj_description(c.oid, 'pg_constraint') IS NOT NULL AS has_comment
+                   FROM pg_constraint c JOIN relations r ON r.oid = c.conrelid WHERE contype <> 'n' $$,
+              $$ VALUES ('es_events_pkey', true), ('es_events_tx_ordinal_key', true), ('es_snapshots_pkey', true) $$,
+              'constraints, each with a comment');
+
+-- ---------------------------------------------------------------------------
+-- Triggers
+-- ---------------------------------------------------------------------------
+
+SELECT is(t.relation || ': ' || t.definition, w.relation || ': ' || w.definition, w.name)
+  FROM wanted_triggers w LEFT JOIN triggers t USING (name) ORDER BY name;
+SELECT is(t.enabled, w.enabled, w.name || CASE w.enabled WHEN 'A' THEN ': fires always' ELSE ': fires unless replicating' END)
+  FROM wanted_triggers w LEFT JOIN triggers t USING (name) ORDER BY name;
+SELECT isnt(obj_description(t.oid, 'pg_trigger'), NULL, w.name || ': comment')
+  FROM wanted_triggers w LEFT JOIN triggers t USING (name) ORDER BY name;
+SELECT is_empty($$ SELECT name FROM triggers EXCEPT SELECT name FROM wanted_triggers $$, 'no other triggers');
+
+-- ---------------------------------------------------------------------------
+-- Privileges
+-- ---------------------------------------------------------------------------
+
+SELECT is_empty($$ SELECT privilege, name FROM privileges WHERE grantee = 0 $$, 'everybody: nothing');
+SELECT is_empty($$ SELECT privilege, name, grantee::regrole FROM privileges WHERE grantee NOT IN (0, owner) $$, 'nobody but the owner: anything');
+
+-- ---------------------------------------------------------------------------
+-- Settings
+-- ---------------------------------------------------------------------------
+
+SELECT is(s.setting, concat_ws(' ', w.type, w.context, quote_literal(w.default), w.minimum, w.maximum), w.name)
+  FROM wanted_settings w
+  LEFT JOIN (SELECT name, concat_ws(' ', vartype, context, quote_literal(boot_val), min_val, max_val) AS setting FROM pg_settings) s USING (name)
+ ORDER BY name;
+SELECT set_eq($$ SELECT name FROM pg_settings WHERE name LIKE 'event\_store.%' $$, $$ SELECT name FROM wanted_settings $$, 'no other settings');
+
+SELECT * FROM finish();
+ROLLBACK;
