@@ -100,6 +100,7 @@ RESET datestyle;
 INSERT INTO es_events (stream_id, event_type, data, recorded_at) VALUES ('trg-ahead', 'A', '{}', now() + interval '1 day');
 \echo :LAST_ERROR_SQLSTATE
 INSERT INTO es_events (stream_id, event_type, data, recorded_at) VALUES ('trg-ahead', 'A', '{}', 'infinity');
+INSERT INTO es_events (stream_id, event_type, data, recorded_at) VALUES ('trg-ahead', 'A', '{}', '-infinity');
 \echo :LAST_ERROR_SQLSTATE
 \set VERBOSITY default
 -- A stream that came from a machine whose clock was ahead: time stands still.
