@@ -44,6 +44,9 @@ DATA        = $(wildcard src/upgrade/*--*--*.sql)
 EXTRA_CLEAN = build
 
 PG_CPPFLAGS = -I$(srcdir)/src -DES_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+              -Wno-missing-field-initializers -Wno-cast-function-type
+
 # installcheck runs these on a server that is up; `make test` runs them, and
 # everything else, on servers of its own. The first file creates the extension,
 # the last one drops it and looks at what is left.
@@ -51,9 +54,6 @@ REGRESS_FILES  = $(notdir $(basename $(wildcard sql/*.sql)))
 REGRESS        = init $(sort $(filter-out init drop,$(REGRESS_FILES))) drop
 ISOLATION      = $(sort $(notdir $(basename $(wildcard test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso --load-extension=event_store
-
-PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
-              -Wno-missing-field-initializers -Wno-cast-function-type
 
 # A machine without PostgreSQL's build files can still run `make demo` and
 # `make test`, which install them: PGXS is included only where it exists.
