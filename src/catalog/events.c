@@ -165,16 +165,30 @@ is_news(Relation events, TupleTableSlot *slot)
 int64
 es_events_read_head(Relation events, const EsStore *store,
 					const EsStreamKey *key, Snapshot snapshot,
-					TimestampTz *recorded_at, bool *moved)
+					int64 at_least, TimestampTz *recorded_at, bool *moved)
 {
 	EsEventScan scan;
-	ScanKeyData keys[2];
+	ScanKeyData keys[3];
 	TupleTableSlot *slot;
 	int64		version = 0;
 
+	/*
+	 * A B-tree scan reads all entries of the page that match before it returns
+	 * the first, a hundred where the stream is long.
+	 */
 	es_events_stream_keys(keys, key);
-	es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_PKEY], snapshot, keys, 2);
+	ScanKeyInit(&keys[2], Anum_es_events_version, BTGreaterEqualStrategyNumber,
+				F_INT8GE, Int64GetDatum(at_least));
+	es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_PKEY],
+						 snapshot, keys, at_least > 0 ? 3 : 2);
 	slot = es_events_next(&scan, BackwardScanDirection);
+	if (slot == NULL && at_least > 0)
+	{
+		es_events_end_scan(&scan);
+		es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_PKEY],
+							 snapshot, keys, 2);
+		slot = es_events_next(&scan, BackwardScanDirection);
+	}
 	if (slot != NULL)
 	{
 		bool		isnull;

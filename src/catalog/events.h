@@ -96,13 +96,16 @@ extern bool es_events_row_in_stream(TupleTableSlot *slot,
 /*
  * Finds the newest event of a stream that the snapshot shows.
  *
- * Returns its version, or 0; sets *recorded_at when not NULL, and *moved, when
- * not NULL, to whether the transaction's own snapshot does not show it though
- * it is another transaction's.
+ * at_least is a guess at its version, 0 if there is none: the nearer, the fewer
+ * index entries are read; one that is too high costs a second scan.  Returns
+ * the version, or 0; sets *recorded_at when not NULL, and *moved, when not
+ * NULL, to whether the transaction's own snapshot does not show the event
+ * though it is another transaction's.
  */
 extern int64 es_events_read_head(Relation events, const EsStore *store,
 								 const EsStreamKey *key, Snapshot snapshot,
-								 TimestampTz *recorded_at, bool *moved);
+								 int64 at_least, TimestampTz *recorded_at,
+								 bool *moved);
 
 /*
  * Returns the version of the event with that id in the stream, 0 if none.

@@ -22,6 +22,7 @@
 
 #include "access/genam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
@@ -77,6 +78,20 @@ relation_ownercheck_compat(Oid relid, Oid roleid)
 	return object_ownercheck(RelationRelationId, relid, roleid);
 #else
 	return pg_class_ownercheck(relid, roleid);
+#endif
+}
+
+/*
+ * PostgreSQL 16 replaced the privilege checks per kind by one function.
+ */
+static inline bool
+may_execute_compat(Oid funcid, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, funcid, roleid,
+						   ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(funcid, roleid, ACL_EXECUTE) == ACLCHECK_OK;
 #endif
 }
 

@@ -122,7 +122,7 @@ append_events(const EsAppend *append)
 	int64		result = 0;
 
 	events = es_catalog_open_events(RowExclusiveLock, &store);
-	stream = es_stream_lock(events, &store, &append->key);
+	stream = es_stream_lock(events, &store, &append->key, append->expected);
 
 	if (append->has_ids)
 		result = es_find_retry(events, &store, stream, append);

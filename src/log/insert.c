@@ -166,6 +166,28 @@ insert_all_entries(Relation events, TupleTableSlot **slots, int n)
 }
 
 /*
+ * Makes the slots for the rows of a batch, in the current memory context.
+ *
+ * Each slot pins the descriptor of the relation, and remembers that to be able
+ * to clean up; for a batch a copy that nobody has to pin is cheaper.
+ */
+static void
+make_slots(Relation events, bool heap, TupleTableSlot **slots, int n)
+{
+	TupleDesc	desc = RelationGetDescr(events);
+	int			i;
+
+	if (n > 1)
+		desc = CreateTupleDescCopy(desc);
+
+	/* A heap takes a virtual slot as it is; others might want their own. */
+	for (i = 0; i < n; i++)
+		slots[i] = MakeSingleTupleTableSlot(desc,
+											heap ? &TTSOpsVirtual :
+											table_slot_callbacks(events));
+}
+
+/*
  * The direct way.
  */
 static void
@@ -173,23 +195,19 @@ insert_direct(Relation events, const EsStore *store, CommonValues *common,
 			  const EsAppend *append)
 {
 	TupleTableSlot *slots[MAX_SLOTS];
-	const TupleTableSlotOps *ops;
 	MemoryContext row_context = CurrentMemoryContext;
+	bool		batch = append->nevents > 1;
 	bool		heap = (events->rd_tableam == GetHeapamTableAmRoutine());
 	int			nslots = Min(append->nevents, MAX_SLOTS);
 	int			done;
 	int			n;
 	int			i;
 
-	if (append->nevents > 1)
+	if (batch)
 		row_context = AllocSetContextCreate(CurrentMemoryContext,
 											"event_store log rows",
 											ALLOCSET_DEFAULT_SIZES);
-
-	/* A heap takes a virtual slot as it is; others might want their own. */
-	ops = heap ? &TTSOpsVirtual : table_slot_callbacks(events);
-	for (i = 0; i < nslots; i++)
-		slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(events), ops);
+	make_slots(events, heap, slots, nslots);
 
 	for (done = 0; done < append->nevents; done += n)
 	{
@@ -203,13 +221,13 @@ insert_direct(Relation events, const EsStore *store, CommonValues *common,
 			insert_own_entries(events, store, slots, n);
 		else
 			insert_all_entries(events, slots, n);
-		if (append->nevents > 1)
+		if (batch)
 			MemoryContextReset(row_context);
 	}
 
 	for (i = 0; i < nslots; i++)
 		ExecDropSingleTupleTableSlot(slots[i]);
-	if (append->nevents > 1)
+	if (batch)
 		MemoryContextDelete(row_context);
 }
 
@@ -234,7 +252,7 @@ insert_one_indirect(Relation events, const EsStore *store, SPIPlanPtr plan,
 	args[7] = event->metadata;
 
 	result = SPI_execute_plan(plan, args, NULL, false, 0);
-	(void) es_stream_lock(events, store, &stream->key);	/* look again */
+	(void) es_stream_lock(events, store, &stream->key, common->version);
 	if (result != SPI_OK_INSERT || SPI_processed != 1 ||
 		stream->head < common->version)
 		ereport(ERROR,

@@ -146,9 +146,11 @@ extern void es_xact_settle_copies(void);
  *
  * Waits for other transactions that appended to it.  The result has its head
  * looked up, and stays where it is as long as the subtransaction lives.
+ * expected is the version that the caller states, or ES_VERSION_...; it only
+ * makes the look-up quicker.
  */
 extern EsStream *es_stream_lock(Relation events, const EsStore *store,
-								const EsStreamKey *key);
+								const EsStreamKey *key, int64 expected);
 
 /*
  * Locks es_events against all other writers to the end of the transaction, in

@@ -16,15 +16,24 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/primnodes.h"
+#include "nodes/supportnodes.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "catalog/events.h"
+#include "core/compat.h"
 #include "core/guc.h"
 #include "core/names.h"
 
 PG_FUNCTION_INFO_V1(es_check_read);
+PG_FUNCTION_INFO_V1(es_read_stream_support);
 PG_FUNCTION_INFO_V1(es_stream_version);
 PG_FUNCTION_INFO_V1(es_tenant);
 PG_FUNCTION_INFO_V1(es_version);
@@ -61,7 +70,7 @@ es_stream_version(PG_FUNCTION_ARGS)
 	es_stream_key_make_own(&key, VARDATA_ANY(stream), VARSIZE_ANY_EXHDR(stream));
 	events = es_catalog_open_events(AccessShareLock, &store);
 	version = es_events_read_head(events, &store, &key, GetActiveSnapshot(),
-								  NULL, NULL);
+								  0, NULL, NULL);
 	relation_close(events, AccessShareLock);
 	PG_RETURN_INT64(version);
 }
@@ -101,6 +110,48 @@ es_check_read(PG_FUNCTION_ARGS)
 				 errdetail("It is %lld.", (long long) PG_GETARG_INT64(2)),
 				 errhint("NULL means no limit.")));
 	PG_RETURN_INT64(PG_GETARG_INT64(2));
+}
+
+/*
+ * SQL: es_read_stream_support(internal) returns internal
+ *
+ * Planner support function of es_read_stream(): where the planner knows the
+ * direction, it puts the function for that direction in place.  Inlining that
+ * costs a third of inlining the one for both.
+ */
+Datum
+es_read_stream_support(PG_FUNCTION_ARGS)
+{
+	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+	Oid			types[] = {TEXTOID, INT8OID, INT8OID};
+	FuncExpr   *call;
+	Const	   *backwards;
+	Oid			funcid;
+
+	if (!IsA(request, SupportRequestSimplify))
+		PG_RETURN_POINTER(NULL);
+	call = ((SupportRequestSimplify *) request)->fcall;
+	backwards = (Const *) list_nth(call->args, 3);
+
+	/* Without the right to execute it the error should name the function. */
+	if (!IsA(backwards, Const) ||
+		!may_execute_compat(call->funcid, GetUserId()))
+		PG_RETURN_POINTER(NULL);
+
+	funcid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+							 CStringGetDatum(!backwards->constisnull &&
+											 DatumGetBool(backwards->constvalue) ?
+											 "es_read_backwards" :
+											 "es_read_forwards"),
+							 PointerGetDatum(buildoidvector(types, lengthof(types))),
+							 ObjectIdGetDatum(get_func_namespace(call->funcid)));
+	if (!OidIsValid(funcid))
+		PG_RETURN_POINTER(NULL);
+
+	call = copyObject(call);
+	call->funcid = funcid;
+	call->args = list_truncate(call->args, lengthof(types));
+	PG_RETURN_POINTER(call);
 }
 
 /*

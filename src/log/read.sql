@@ -16,9 +16,46 @@ AS 'MODULE_PATHNAME', 'es_stream_version';
 COMMENT ON FUNCTION es_stream_version(text) IS
   'version of a stream, that of its newest event; 0 when there is none';
 
--- One of the two branches is always empty.  Its condition stands outside of
--- the subquery with ORDER BY and LIMIT, where the planner can see that the
--- whole branch is empty and leave it out, if "backwards" is a constant.
+CREATE FUNCTION es_read_forwards(stream_id text, from_version bigint, max_count bigint)
+RETURNS SETOF es_event
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
+  SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
+         e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
+    FROM es_events e
+   WHERE e.tenant_id = es_tenant()
+     AND e.stream_id = $1
+     AND e.version >= coalesce($2, 1)
+   ORDER BY e.version
+   LIMIT es_check_read($1, $2, $3);
+END;
+COMMENT ON FUNCTION es_read_forwards(text, bigint, bigint) IS
+  'the events of a stream in order (what es_read_stream is planned as)';
+
+CREATE FUNCTION es_read_backwards(stream_id text, from_version bigint, max_count bigint)
+RETURNS SETOF es_event
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
+  SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
+         e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
+    FROM es_events e
+   WHERE e.tenant_id = es_tenant()
+     AND e.stream_id = $1
+     AND e.version <= coalesce($2, 9223372036854775807)
+   ORDER BY e.version DESC
+   LIMIT es_check_read($1, $2, $3);
+END;
+COMMENT ON FUNCTION es_read_backwards(text, bigint, bigint) IS
+  'the events of a stream in reverse order (what es_read_stream is planned as)';
+
+CREATE FUNCTION es_read_stream_support(internal) RETURNS internal
+LANGUAGE C STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'es_read_stream_support';
+COMMENT ON FUNCTION es_read_stream_support(internal) IS
+  'planner support function: puts the function for one direction in the place of es_read_stream';
+
+-- The body counts only where "backwards" is not known when the query is
+-- planned; one of the branches is then empty.
 CREATE FUNCTION es_read_stream(
   stream_id    text,
   from_version bigint  DEFAULT NULL,
@@ -26,29 +63,12 @@ CREATE FUNCTION es_read_stream(
   backwards    boolean DEFAULT false
 ) RETURNS SETOF es_event
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+SUPPORT es_read_stream_support
 BEGIN ATOMIC
   SELECT * FROM (
-    SELECT forwards.*
-      FROM (SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
-                   e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
-              FROM es_events e
-             WHERE e.tenant_id = es_tenant()
-               AND e.stream_id = $1
-               AND e.version >= coalesce($2, 1)
-             ORDER BY e.version
-             LIMIT es_check_read($1, $2, $3)) forwards
-     WHERE NOT coalesce($4, false)
+    SELECT * FROM es_read_forwards($1, $2, $3) WHERE NOT coalesce($4, false)
     UNION ALL
-    SELECT backwards.*
-      FROM (SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
-                   e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
-              FROM es_events e
-             WHERE e.tenant_id = es_tenant()
-               AND e.stream_id = $1
-               AND e.version <= coalesce($2, 9223372036854775807)
-             ORDER BY e.version DESC
-             LIMIT es_check_read($1, $2, $3)) backwards
-     WHERE coalesce($4, false)
+    SELECT * FROM es_read_backwards($1, $2, $3) WHERE coalesce($4, false)
   ) events;
 END;
 COMMENT ON FUNCTION es_read_stream(text, bigint, bigint, boolean) IS

@@ -85,6 +85,24 @@ typedef struct AdvancedHead
 } AdvancedHead;
 
 /*
+ * Where streams ended when this process last appended to them, by hash.
+ *
+ * Wrong ones do no harm, so that nothing is ever invalidated: an event that was
+ * rolled back, other processes' appends and streams with the same place all
+ * make a hint too high or too low, and es_events_read_head() is right all the
+ * same.
+ */
+#define N_HINTS		8192
+
+typedef struct HeadHint
+{
+	uint32		tag;			/* upper half of the hash */
+	uint32		head;
+} HeadHint;
+
+static HeadHint *hints = NULL;
+
+/*
  * All streams that the transaction has touched.  The arrays and the table live
  * in TopMemoryContext from first use on, the entries in stream_context, which
  * is reset at the end of each transaction.
@@ -290,8 +308,40 @@ check_same_table(Relation events)
 	heads_of = RelationGetRelid(events);
 }
 
+/*
+ * Returns the head that this process last saw of a stream, or one with the
+ * same hash; 0 if it does not know.
+ */
+static int64
+get_hint(const EsStreamKey *key)
+{
+	const HeadHint *hint;
+
+	if (hints == NULL)
+		return 0;
+	hint = &hints[key->hash % N_HINTS];
+	return hint->tag == (uint32) (key->hash >> 32) ? hint->head : 0;
+}
+
+/*
+ * Remembers the head of a stream for get_hint().
+ */
+static void
+set_hint(const EsStreamKey *key, int64 head)
+{
+	HeadHint   *hint;
+
+	if (hints == NULL)
+		hints = MemoryContextAllocZero(TopMemoryContext,
+									   N_HINTS * sizeof(HeadHint));
+	hint = &hints[key->hash % N_HINTS];
+	hint->tag = (uint32) (key->hash >> 32);
+	hint->head = (uint32) Min(head, (int64) PG_UINT32_MAX);
+}
+
 EsStream *
-es_stream_lock(Relation events, const EsStore *store, const EsStreamKey *key)
+es_stream_lock(Relation events, const EsStore *store, const EsStreamKey *key,
+			   int64 expected)
 {
 	EsStream   *stream;
 	uint64		slot;
@@ -311,6 +361,7 @@ es_stream_lock(Relation events, const EsStore *store, const EsStreamKey *key)
 		 * the running command included.  Under the lock that is the truth.
 		 */
 		stream->head = es_events_read_head(events, store, key, SnapshotSelf,
+										   Max(expected, get_hint(key)),
 										   &stream->head_at,
 										   IsolationUsesXactSnapshot() ?
 										   &stream->moved : NULL);
@@ -345,6 +396,7 @@ es_stream_advance(EsStream *stream, int64 head, TimestampTz head_at)
 	remember_change(stream);
 	stream->head = head;
 	stream->head_at = head_at;
+	set_hint(&stream->key, head);
 }
 
 TimestampTz

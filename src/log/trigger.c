@@ -201,7 +201,9 @@ append_row(Relation events, const EsStore *store, const EsStreamKey *key,
 	bool		id_given = !ROW_NULL(row, event_id);
 
 	complete_event(row);
-	stream = es_stream_lock(events, store, key);
+	stream = es_stream_lock(events, store, key, ROW_NULL(row, version) ?
+							ES_VERSION_ANY :
+							DatumGetInt64(ROW_VALUE(row, version)) - 1);
 
 	if (id_given && stream->head > 0)
 	{
@@ -280,7 +282,7 @@ copy_row(Relation events, const EsStore *store, const EsStreamKey *key,
 		es_xact_note_copy(store->tx_sequence, tx);
 	}
 	else
-		(void) es_stream_lock(events, store, key);
+		(void) es_stream_lock(events, store, key, ES_VERSION_ANY);
 	es_stream_forget_head(key);
 }
 

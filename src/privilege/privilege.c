@@ -60,6 +60,8 @@ static const Object objects[] = {
 	{"SELECT", "TABLE", "es_events", READER},
 	{"SELECT", "TABLE", "es_snapshots", READER},
 	{"EXECUTE", "FUNCTION", "es_read_stream(text, bigint, bigint, boolean)", READER},
+	{"EXECUTE", "FUNCTION", "es_read_forwards(text, bigint, bigint)", READER},
+	{"EXECUTE", "FUNCTION", "es_read_backwards(text, bigint, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_load_snapshot(text, bigint, text)", READER},
 	{"EXECUTE", "FUNCTION", "es_check_read(text, bigint, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_stream_version(text)", READER | WRITER},

@@ -47,6 +47,9 @@ INSERT INTO wanted_functions VALUES
   ('es_check', 'OUT tenant_id text, OUT stream_id text, OUT problem text', 'SETOF record', 'sql', 'stable', 'unsafe', false, false),
   -- not for users, but needed by the others
   ('es_check_read', 'stream_id text, version bigint, max_count bigint', 'bigint', 'c', 'immutable', 'safe', false, false),
+  ('es_read_forwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_backwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_stream_support', 'internal', 'internal', 'c', 'volatile', 'safe', false, true),
   ('es_events_before_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_events_after_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_events_immutable', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
