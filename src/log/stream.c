@@ -175,11 +175,9 @@ add_stream(const EsStreamKey *key, uint64 slot)
 	bool		found;
 
 	if (stream_context == NULL)
-	{
 		stream_context = AllocSetContextCreate(TopMemoryContext,
 											   "event_store log transaction",
 											   ALLOCSET_SMALL_SIZES);
-	}
 	if (table == NULL)
 		table = stream_table_create(TopMemoryContext, 48, NULL);
 	if (stack_used == stack_size)
@@ -360,6 +358,7 @@ es_stream_lock(Relation events, const EsStore *store, const EsStreamKey *key,
 		 * SnapshotSelf: what is committed now, and what this transaction did,
 		 * the running command included.  Under the lock that is the truth.
 		 */
+		stream->moved = false;
 		stream->head = es_events_read_head(events, store, key, SnapshotSelf,
 										   Max(expected, get_hint(key)),
 										   &stream->head_at,
