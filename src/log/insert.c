@@ -39,7 +39,6 @@
 /* Slots filled before they are handed to the access method together */
 #define MAX_SLOTS		256
 
-
 /*
  * What all rows of one call have in common.
  */
