@@ -645,6 +645,10 @@ sub acknowledged
 		{
 			my ($word, @rest) = split / /, $line;
 
+			# The value for a \gset, which psql prints when the connection is lost
+			# behind it: the statement may not have come to its end.
+			next if $line =~ /^(?:\d+|t)$/;
+
 			if ($word eq 'ok')
 			{
 				my ($stream, $version, @ids) = @rest;
