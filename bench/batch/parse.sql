@@ -1,0 +1,1 @@
+SELECT cardinality(:types::text[]), cardinality(:datas::jsonb[]), cardinality(:metadatas::jsonb[]);

@@ -1,0 +1,4 @@
+\set n :n + 1
+\set version ((:slice * 10000000 + :n) * 100 + :client_id) * 100
+\set stream random(1, 10000)
+INSERT INTO bare_events (stream_id, version, event_type, data, metadata, tx, ordinal) SELECT 'order-' || :stream, :version + e.n, e.type, e.data, e.metadata, t.tx, e.n - 1 FROM (SELECT nextval('bare_tx_seq') AS tx) AS t, batch_arrays AS b, unnest(b.types, b.datas, b.metadatas) WITH ORDINALITY AS e (type, data, metadata, n);

@@ -1,0 +1,1 @@
+SELECT bare_append('order-1', :type, :data, :metadata);

@@ -1,0 +1,1 @@
+SELECT es_append('order-1', :type, :data, :metadata);

@@ -1,0 +1,3 @@
+\set stream random(1, 10000)
+\set version random(1, 10)
+SELECT tenant_id, stream_id, version, aggregate, state, created_at FROM es_snapshots WHERE tenant_id = '' AND stream_id = 'order-' || :stream AND version <= :version ORDER BY version DESC LIMIT 1;
