@@ -44,8 +44,8 @@ DATA        = $(wildcard src/upgrade/*--*--*.sql)
 EXTRA_CLEAN = build
 
 PG_CPPFLAGS = -I$(srcdir)/src -DES_VERSION='"$(EXTVERSION)"'
-PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
-              -Wno-missing-field-initializers -Wno-cast-function-type
+# Parameters stay unused in PostgreSQL's own headers and in its callbacks.
+PG_CFLAGS   = -Wall -Wextra -Wno-unused-parameter
 
 # installcheck runs these on a server that is up; `make test` runs them, and
 # everything else, on servers of its own. The first file creates the extension,

@@ -131,7 +131,7 @@ check_extension_version(const char *installed)
 {
 	int			i;
 
-	for (i = 0; i < lengthof(served_versions); i++)
+	for (i = 0; i < (int) lengthof(served_versions); i++)
 	{
 		if (strcmp(installed, served_versions[i]) == 0)
 			return;

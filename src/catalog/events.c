@@ -129,7 +129,7 @@ text_is(Datum datum, const char *data, int len)
 {
 	text	   *value = DatumGetTextPP(datum);
 
-	return VARSIZE_ANY_EXHDR(value) == len &&
+	return (int) VARSIZE_ANY_EXHDR(value) == len &&
 		memcmp(VARDATA_ANY(value), data, len) == 0;
 }
 

@@ -59,7 +59,7 @@ es_name_problem(const char *data, int len, int max_len)
  * Raises the error for a name with a problem.
  */
 static void
-raise_name_problem(const char *kind, const char *data, int len, int max_len)
+raise_name_problem(const char *kind, int len, int max_len)
 {
 	if (len > max_len)
 		ereport(ERROR,
@@ -78,7 +78,7 @@ es_name_check_maybe_empty(const char *kind, const char *data, int len,
 						  int max_len)
 {
 	if (len > max_len || has_control_character(data, len))
-		raise_name_problem(kind, data, len, max_len);
+		raise_name_problem(kind, len, max_len);
 }
 
 void

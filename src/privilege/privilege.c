@@ -101,7 +101,7 @@ find_privilege(const char *name)
 {
 	int			i;
 
-	for (i = 0; i < lengthof(privileges); i++)
+	for (i = 0; i < (int) lengthof(privileges); i++)
 	{
 		if (strcmp(privileges[i].name, name) == 0)
 			return &privileges[i];
@@ -171,7 +171,7 @@ change_rights(const Request *request, bool grant, int mask, int keep)
 {
 	int			i;
 
-	for (i = 0; i < lengthof(objects); i++)
+	for (i = 0; i < (int) lengthof(objects); i++)
 	{
 		const Object *object = &objects[i];
 
@@ -264,7 +264,7 @@ es_revoke(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
-	for (i = 0; i < lengthof(privileges); i++)
+	for (i = 0; i < (int) lengthof(privileges); i++)
 	{
 		/* what the revoked privilege includes goes with it */
 		if ((privileges[i].mask & ~request.privilege->mask) != 0 &&
