@@ -102,7 +102,7 @@ is 'the same JSON comes back from COPY' "$(cat "$documents")" "$(run -c "SELECT 
 if [ "$(psql --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')" -ge 16 ]; then
 	is 'es_append_batch with parameters without a type' "$count" "$(run \
 		-v types="$types" -v data="$data" -v ids="$ids" <<'SQL'
-SELECT es_append_batch($1, $2, $3, expected_version => $4, event_ids => $5) \bind 'bind-1' :'types' :'data' 0 :'ids' \g
+SELECT es_append_batch($1, $2, $3, expected_version => $4, event_ids => $5) \bind bind-1 :types :data 0 :ids \g
 SQL
 )"
 	is 'the same JSON comes back from it' "$(cat "$documents")" "$(run -c "SELECT data FROM es_read_stream('bind-1')")"
