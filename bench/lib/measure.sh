@@ -1,3 +1,5 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+#
 # measure.sh: measures two ways of doing the same work against each other.
 #
 # A slice is one short measurement of one side. compare() runs slices in the
@@ -36,7 +38,7 @@ slice=0
 # client where that is set. Sets slice_calls and slice_seconds; slice_errors
 # counts clients that met an error.
 pgbench_slice() {
-	local script=$1 out=$server_dir/pgbench.out threads length
+	local script=$1 out=$server_dir/pgbench.out threads length status=0
 
 	threads=$((clients < cores ? clients : cores))
 	length=(-T "$slice_length")
@@ -44,11 +46,12 @@ pgbench_slice() {
 	PGOPTIONS="-c synchronous_commit=$sync" "$pg_bin/pgbench" -n -M "$protocol" -c "$clients" -j "$threads" \
 		"${length[@]}" --random-seed="$slice" -f "$script" \
 		-D slice="$slice" -D n=-1 -D type=OrderPlaced -D data="$event_data" -D metadata="$event_metadata" \
-		"${pgbench_variables[@]}" bench >"$out" 2>&1 || true
+		"${pgbench_variables[@]}" bench >"$out" 2>&1 || status=$?
 	slice_calls=$(awk -F': ' '/^number of transactions actually processed/ { sub(/\/.*/, "", $2); print $2 }' "$out")
 	[ -n "$slice_calls" ] && [ "$slice_calls" -gt 0 ] || die "$script: $(grep -v '^pgbench (' "$out" | head -n 5)"
 	slice_seconds=$(awk -v n="$slice_calls" '/^tps = / { printf "%.6f", n / $3 }' "$out")
 	slice_errors=$(grep -c 'aborted in command' "$out" || true)
+	[ "$status" -eq 0 ] || [ "$slice_errors" -gt 0 ] || die "$script: $(grep -m 1 'error' "$out")"
 	[ "$slice_errors" -eq 0 ] || progress "$script: $(grep -m 1 'ERROR' "$out")"
 }
 

@@ -1,3 +1,5 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+#
 # report.sh: the result as Markdown on standard output.
 
 rows_reached=0
@@ -17,7 +19,7 @@ report_machine() {
 		- event_store: $(database=bench_empty sql -c 'SELECT es_version()')
 		- Settings: $(printf '%s, ' "${server_settings[@]}" | sed 's/, $//'); otherwise PostgreSQL's defaults (fsync, full_page_writes on)
 		- Event: ${#event_data} bytes of data, ${#event_metadata} of metadata
-		- $rounds rounds in alternation, $seconds s a slice; medians, least and greatest in brackets
+		- $rounds pairs of slices in alternation, $seconds s a slice (COPY: half as many pairs); medians, least and greatest in brackets
 
 		The ratio is that of the rates, event_store's to the baseline's: greater is better. CPU is the server's, all
 		its processes together, per unit; its ratio is event_store's to the baseline's: less is better.

@@ -1,3 +1,5 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+#
 # server.sh: a throw-away PostgreSQL server for one run, and ways to talk to it.
 #
 # The server never runs as root: root starts it as the OS user postgres. It
