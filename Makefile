@@ -17,6 +17,10 @@ OBJS = \
 	src/core/uuid.o \
 	src/catalog/catalog.o \
 	src/catalog/events.o \
+	src/decode/feed.o \
+	src/decode/plugin.o \
+	src/decode/reader.o \
+	src/decode/wire.o \
 	src/log/append.o \
 	src/log/append_args.o \
 	src/log/idempotency.o \

@@ -20,10 +20,10 @@ max_function=100
 
 declare -A floor=(
 	[core]=0
-	[catalog]=1
-	[decode]=2 [worker]=2 [log]=2 [snapshot]=2 [privilege]=2
-	[sequencer]=3 [projection]=3
-	[launcher]=4 [monitor]=4
+	[catalog]=1 [decode]=1 [worker]=1
+	[log]=2 [ledger]=2 [snapshot]=2 [privilege]=2
+	[sequencer]=3
+	[launcher]=4 [monitor]=4 [projection]=4
 	[.]=5                           # event_store.c, which starts every room
 )
 problems=0

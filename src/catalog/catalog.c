@@ -110,7 +110,8 @@ relcache_callback(Datum arg, Oid relid)
 {
 	if (building || relid == InvalidOid ||
 		relid == cached.events || relid == cached.tx_sequence ||
-		relid == cached.snapshots)
+		relid == cached.snapshots || relid == cached.commits ||
+		relid == cached.sequencer_state)
 	{
 		invalidations++;
 		cached_valid = false;
@@ -361,6 +362,38 @@ allows_direct_insert(Relation events, bool other_triggers)
 }
 
 /*
+ * Finds the other relations that the store consists of.
+ */
+static bool
+find_other_relations(EsStore *store, Problem *problem)
+{
+	const struct
+	{
+		Oid		   *oid;
+		const char *name;
+		char		relkind;
+	}			wanted[] = {
+		{&store->tx_sequence, "es_tx_seq", RELKIND_SEQUENCE},
+		{&store->snapshots, "es_snapshots", RELKIND_RELATION},
+		{&store->commits, "es_commits", RELKIND_RELATION},
+		{&store->commits_pkey, "es_commits_pkey", RELKIND_INDEX},
+		{&store->commits_tx_range, "es_commits_tx_range_idx", RELKIND_INDEX},
+		{&store->sequencer_state, "es_sequencer_state", RELKIND_RELATION},
+		{&store->sequencer_state_pkey, "es_sequencer_state_pkey", RELKIND_INDEX},
+	};
+	int			i;
+
+	for (i = 0; i < (int) lengthof(wanted); i++)
+	{
+		*wanted[i].oid = find_relation(wanted[i].name, wanted[i].relkind,
+									   store->namespace_oid, problem);
+		if (!OidIsValid(*wanted[i].oid))
+			return false;
+	}
+	return true;
+}
+
+/*
  * Builds the entry from es_events, which is open and locked, so that its
  * indexes stay what they are.  Returns false with a problem noted.
  */
@@ -385,10 +418,7 @@ inspect_events(Relation events, EsStore *store, Problem *problem)
 	store->only_our_indexes =
 		list_length(RelationGetIndexList(events)) == ES_N_INDEXES;
 
-	if (!OidIsValid(store->tx_sequence =
-					find_relation("es_tx_seq", RELKIND_SEQUENCE, nsp, problem)) ||
-		!OidIsValid(store->snapshots =
-					find_relation("es_snapshots", RELKIND_RELATION, nsp, problem)) ||
+	if (!find_other_relations(store, problem) ||
 		!OidIsValid(before = find_trigger_function("es_events_before_insert",
 												   nsp, problem)) ||
 		!OidIsValid(after = find_trigger_function("es_events_after_insert",

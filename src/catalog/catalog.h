@@ -37,6 +37,25 @@
 #define Anum_es_snapshots_state			5
 #define Anum_es_snapshots_created_at	6
 
+/* Columns of es_commits */
+#define Natts_es_commits				5
+#define Anum_es_commits_first_position	1
+#define Anum_es_commits_last_position	2
+#define Anum_es_commits_tx_range		3
+#define Anum_es_commits_end_lsn			4
+#define Anum_es_commits_entries			5
+
+/* Columns of es_sequencer_state */
+#define Natts_es_sequencer_state		8
+#define Anum_es_sequencer_state_system_identifier	1
+#define Anum_es_sequencer_state_database_oid	2
+#define Anum_es_sequencer_state_store_oid		3
+#define Anum_es_sequencer_state_slot_name		4
+#define Anum_es_sequencer_state_start_lsn		5
+#define Anum_es_sequencer_state_since_position	6
+#define Anum_es_sequencer_state_healed_tx		7
+#define Anum_es_sequencer_state_healed_at		8
+
 /*
  * Indexes of es_events
  */
@@ -74,6 +93,11 @@ typedef struct EsStore
 	Oid			indexes[ES_N_INDEXES];	/* see EsIndexNumber */
 	Oid			tx_sequence;	/* es_tx_seq */
 	Oid			snapshots;		/* es_snapshots */
+	Oid			commits;		/* es_commits */
+	Oid			commits_pkey;	/* (first_position) */
+	Oid			commits_tx_range;	/* GiST (tx_range) */
+	Oid			sequencer_state;	/* es_sequencer_state */
+	Oid			sequencer_state_pkey;
 
 	/*
 	 * May rows be put into es_events without the executor?  Not when the user

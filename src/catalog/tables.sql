@@ -77,6 +77,58 @@ COMMENT ON INDEX es_snapshots_pkey IS 'finds the newest snapshot at or below a v
 COMMENT ON CONSTRAINT es_snapshots_pkey ON es_snapshots IS
   'one snapshot for each version and fold of a stream';
 
+-- The ledger.  One row stands for the transactions of a batch, in the order of
+-- their commits, so that a position costs a few bytes and not a row.
+CREATE TABLE es_commits (
+  first_position bigint    NOT NULL,
+  last_position  bigint    NOT NULL,
+  tx_range       int8range NOT NULL,
+  end_lsn        pg_lsn    NOT NULL,
+  entries        bytea     NOT NULL,
+  CONSTRAINT es_commits_pkey PRIMARY KEY (first_position)
+);
+-- Rows are kept below the size from which values move to a TOAST table.
+ALTER TABLE es_commits ALTER COLUMN entries SET STORAGE MAIN;
+CREATE INDEX es_commits_tx_range_idx ON es_commits USING gist (tx_range);
+COMMENT ON TABLE es_commits IS
+  'the ledger: which transactions hold which positions; written by the sequencer, read through es_log';
+COMMENT ON COLUMN es_commits.first_position IS 'position of the first event of the row''s transactions';
+COMMENT ON COLUMN es_commits.last_position IS 'position of their last event';
+COMMENT ON COLUMN es_commits.tx_range IS 'range that their numbers (es_events.tx) lie in';
+COMMENT ON COLUMN es_commits.end_lsn IS
+  'where the WAL goes on behind the commit of the last of them; 0/0 where they were not sequenced from the WAL';
+COMMENT ON COLUMN es_commits.entries IS
+  'tx, number of events and time of commit of each transaction, in the order of their positions, packed';
+COMMENT ON INDEX es_commits_pkey IS 'finds the transaction that holds a position';
+COMMENT ON INDEX es_commits_tx_range_idx IS 'finds the positions of a transaction';
+COMMENT ON CONSTRAINT es_commits_pkey ON es_commits IS 'a position belongs to one transaction';
+
+-- Not dumped: a restored store has another WAL, and thus another row.
+CREATE TABLE es_sequencer_state (
+  system_identifier bigint      NOT NULL,
+  database_oid      oid         NOT NULL,
+  store_oid         oid         NOT NULL,
+  slot_name         name        NOT NULL,
+  start_lsn         pg_lsn      NOT NULL,
+  since_position    bigint      NOT NULL,
+  healed_tx         bigint      NOT NULL,
+  healed_at         timestamptz NOT NULL,
+  CONSTRAINT es_sequencer_state_pkey PRIMARY KEY (system_identifier, database_oid, store_oid)
+);
+COMMENT ON TABLE es_sequencer_state IS
+  'which WAL the sequencer reads, through which replication slot, and since which position; one row for each WAL that the store has had';
+COMMENT ON COLUMN es_sequencer_state.system_identifier IS 'the server whose WAL it is';
+COMMENT ON COLUMN es_sequencer_state.database_oid IS 'the database that the store was in';
+COMMENT ON COLUMN es_sequencer_state.store_oid IS 'the table es_events of the store: its OID';
+COMMENT ON COLUMN es_sequencer_state.slot_name IS 'the replication slot';
+COMMENT ON COLUMN es_sequencer_state.start_lsn IS 'where the slot began to read';
+COMMENT ON COLUMN es_sequencer_state.since_position IS 'the first position that the slot has given';
+COMMENT ON COLUMN es_sequencer_state.healed_tx IS
+  'the greatest number of a transaction that got its positions from the table es_events and not from the WAL';
+COMMENT ON COLUMN es_sequencer_state.healed_at IS 'when the slot was made';
+COMMENT ON INDEX es_sequencer_state_pkey IS 'finds the state for a server, database and store';
+COMMENT ON CONSTRAINT es_sequencer_state_pkey ON es_sequencer_state IS 'one slot for each store';
+
 CREATE TYPE es_event AS (
   position       bigint,
   stream_id      text COLLATE "C",
@@ -94,4 +146,5 @@ COMMENT ON TYPE es_event IS
 
 SELECT pg_catalog.pg_extension_config_dump('es_events', '');
 SELECT pg_catalog.pg_extension_config_dump('es_snapshots', '');
+SELECT pg_catalog.pg_extension_config_dump('es_commits', '');
 SELECT pg_catalog.pg_extension_config_dump('es_tx_seq', '');

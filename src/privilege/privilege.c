@@ -59,6 +59,7 @@ typedef struct Object
 static const Object objects[] = {
 	{"SELECT", "TABLE", "es_events", READER},
 	{"SELECT", "TABLE", "es_snapshots", READER},
+	{"SELECT", "TABLE", "es_commits", READER},
 	{"EXECUTE", "FUNCTION", "es_read_stream(text, bigint, bigint, boolean)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_forwards(text, bigint, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_backwards(text, bigint, bigint)", READER},
