@@ -394,6 +394,38 @@ find_other_relations(EsStore *store, Problem *problem)
 }
 
 /*
+ * Reads the key of the store, the one row of es_store_key.
+ */
+static bool
+read_key(EsStore *store, Problem *problem)
+{
+	Oid			relid = find_relation("es_store_key", RELKIND_RELATION,
+									  store->namespace_oid, problem);
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull = true;
+
+	if (!OidIsValid(relid))
+		return false;
+	rel = table_open(relid, AccessShareLock);
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Datum		key = heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull);
+
+		if (!isnull)
+			store->key = *DatumGetUUIDP(key);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (isnull)
+		problem->what = "The row of table \"es_store_key\"";
+	return !isnull;
+}
+
+/*
  * Builds the entry from es_events, which is open and locked, so that its
  * indexes stay what they are.  Returns false with a problem noted.
  */
@@ -419,6 +451,7 @@ inspect_events(Relation events, EsStore *store, Problem *problem)
 		list_length(RelationGetIndexList(events)) == ES_N_INDEXES;
 
 	if (!find_other_relations(store, problem) ||
+		!read_key(store, problem) ||
 		!OidIsValid(before = find_trigger_function("es_events_before_insert",
 												   nsp, problem)) ||
 		!OidIsValid(after = find_trigger_function("es_events_after_insert",

@@ -13,6 +13,7 @@
 #include "access/attnum.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
+#include "utils/uuid.h"
 
 /* Columns of es_events */
 #define Natts_es_events					11
@@ -98,6 +99,7 @@ typedef struct EsStore
 	Oid			commits_tx_range;	/* GiST (tx_range) */
 	Oid			sequencer_state;	/* es_sequencer_state */
 	Oid			sequencer_state_pkey;
+	pg_uuid_t	key;			/* marks the store's messages in the WAL */
 
 	/*
 	 * May rows be put into es_events without the executor?  Not when the user

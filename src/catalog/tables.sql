@@ -129,6 +129,14 @@ COMMENT ON COLUMN es_sequencer_state.healed_at IS 'when the slot was made';
 COMMENT ON INDEX es_sequencer_state_pkey IS 'finds the state for a server, database and store';
 COMMENT ON CONSTRAINT es_sequencer_state_pkey ON es_sequencer_state IS 'one slot for each store';
 
+CREATE TABLE es_store_key (
+  key uuid NOT NULL
+);
+COMMENT ON TABLE es_store_key IS
+  'a secret that marks the messages of this store in the WAL, so that nobody can forge them; one row';
+COMMENT ON COLUMN es_store_key.key IS 'the secret';
+INSERT INTO es_store_key VALUES (pg_catalog.gen_random_uuid());
+
 CREATE TYPE es_event AS (
   position       bigint,
   stream_id      text COLLATE "C",

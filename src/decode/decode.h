@@ -46,9 +46,10 @@ typedef void (*EsDecodeSink) (const EsDecodedCommit *commit, void *arg);
 
 /*
  * Makes decoding contexts created from now on, in this process, the
- * sequencer's.  NULL makes them feeds again.
+ * sequencer's, for the store with this key.  NULL makes them feeds again.
  */
-extern void es_decode_set_sink(EsDecodeSink sink, void *arg);
+extern void es_decode_set_sink(EsDecodeSink sink, void *arg,
+							   const pg_uuid_t *key);
 
 /*
  * Did a transaction that was decoded since the last call change the catalogs?

@@ -30,6 +30,7 @@
 
 static EsDecodeSink sink = NULL;
 static void *sink_arg = NULL;
+static pg_uuid_t store_key;
 static bool saw_catalog_changes = false;
 
 /* The transaction whose commit is being decoded */
@@ -37,10 +38,12 @@ static EsWireMessage current;
 static bool has_message = false;
 
 void
-es_decode_set_sink(EsDecodeSink new_sink, void *arg)
+es_decode_set_sink(EsDecodeSink new_sink, void *arg, const pg_uuid_t *key)
 {
 	sink = new_sink;
 	sink_arg = arg;
+	if (key != NULL)
+		store_key = *key;
 }
 
 bool
@@ -99,20 +102,15 @@ take_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 
 /*
  * Keeps the message of the transaction; a later one replaces it.
- *
- * Others than ours cannot be told apart but by their prefix, which anybody
- * with the right to call pg_logical_emit_message() can use: one that is not
- * transactional is not ours in any case.
  */
 static void
 take_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 			 XLogRecPtr message_lsn, bool transactional, const char *prefix,
 			 Size size, const char *message)
 {
-	if (!transactional || strcmp(prefix, ES_WIRE_PREFIX) != 0)
-		return;
-	es_wire_decode(message, size, &current);
-	has_message = true;
+	if (transactional && strcmp(prefix, ES_WIRE_PREFIX) == 0 &&
+		es_wire_decode(message, size, &store_key, &current))
+		has_message = true;
 }
 
 static void

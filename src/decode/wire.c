@@ -48,12 +48,14 @@ get64(const char *p, int64 *value)
 }
 
 void
-es_wire_encode(const EsWireMessage *message, char *buffer)
+es_wire_encode(const EsWireMessage *message, const pg_uuid_t *key,
+			   char *buffer)
 {
 	char	   *p = buffer;
 
+	memcpy(p, key->data, UUID_LEN);
+	p += UUID_LEN;
 	*p++ = ES_WIRE_FORMAT;
-	p = put32(p, message->store);
 	p = put64(p, message->tx);
 	p = put32(p, message->nevents);
 	p = put64(p, message->min_copied_tx);
@@ -61,13 +63,16 @@ es_wire_encode(const EsWireMessage *message, char *buffer)
 	Assert(p == buffer + ES_WIRE_SIZE);
 }
 
-void
-es_wire_decode(const char *buffer, Size size, EsWireMessage *message)
+bool
+es_wire_decode(const char *buffer, Size size, const pg_uuid_t *key,
+			   EsWireMessage *message)
 {
-	const char *p = buffer;
+	const char *p = buffer + UUID_LEN;
 	uint32		nevents;
 
-	if (size < 1 || *p++ != ES_WIRE_FORMAT)
+	if (size <= UUID_LEN || memcmp(buffer, key->data, UUID_LEN) != 0)
+		return false;
+	if (*p++ != ES_WIRE_FORMAT)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("message of the event store in the WAL has an unknown format"),
@@ -79,7 +84,6 @@ es_wire_decode(const char *buffer, Size size, EsWireMessage *message)
 				 errmsg("message of the event store in the WAL has %zu bytes instead of %d",
 						size, ES_WIRE_SIZE)));
 
-	p = get32(p, &message->store);
 	p = get64(p, &message->tx);
 	p = get32(p, &nevents);
 	message->nevents = (int32) nevents;
@@ -92,4 +96,5 @@ es_wire_decode(const char *buffer, Size size, EsWireMessage *message)
 				 errmsg("message of the event store in the WAL makes no sense"),
 				 errdetail("It tells of %d events of tx %lld.",
 						   message->nevents, (long long) message->tx)));
+	return true;
 }

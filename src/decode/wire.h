@@ -10,13 +10,18 @@
  *	  its transaction, in commit order, and never for one that aborts.  Where
  *	  a transaction has several, the last one counts.
  *
- *	  The first byte is the version of the format.  A reader that meets one
- *	  that it does not know must not go on: it would lose events.
+ *	  Anybody may write messages with any prefix (pg_logical_emit_message).
+ *	  Ours begin with the key of the store, which only its owner can read and
+ *	  which a store that is dropped and created again does not share.  Then
+ *	  comes the version of the format: a reader that meets one that it does
+ *	  not know must not go on, because it would lose events.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef ES_DECODE_WIRE_H
 #define ES_DECODE_WIRE_H
+
+#include "utils/uuid.h"
 
 #define ES_WIRE_PREFIX		"event_store"
 #define ES_WIRE_FORMAT		1
@@ -26,8 +31,6 @@
  */
 typedef struct EsWireMessage
 {
-	Oid			store;			/* OID of es_events: a store that is dropped and
-								 * created again counts from 1 again */
 	int64		tx;				/* of the events appended; 0 when there are none */
 	int32		nevents;
 	int64		min_copied_tx;	/* range of the tx of events copied from
@@ -36,18 +39,22 @@ typedef struct EsWireMessage
 } EsWireMessage;
 
 /* Size of a message in bytes */
-#define ES_WIRE_SIZE	(1 + 4 + 8 + 4 + 8 + 8)
+#define ES_WIRE_SIZE	(UUID_LEN + 1 + 8 + 4 + 8 + 8)
 
 /*
  * Writes the message to buffer, which has ES_WIRE_SIZE bytes.
  */
-extern void es_wire_encode(const EsWireMessage *message, char *buffer);
+extern void es_wire_encode(const EsWireMessage *message, const pg_uuid_t *key,
+						   char *buffer);
 
 /*
- * Reads a message of size bytes.  Raises 0A000 for a format that is not known
- * and XX001 for a message that cannot be.
+ * Reads a message of size bytes; returns false if it is not one of the store
+ * with this key.
+ *
+ * Raises 0A000 for a format that is not known and XX001 for a message that
+ * cannot be.
  */
-extern void es_wire_decode(const char *buffer, Size size,
-						   EsWireMessage *message);
+extern bool es_wire_decode(const char *buffer, Size size,
+						   const pg_uuid_t *key, EsWireMessage *message);
 
 #endif							/* ES_DECODE_WIRE_H */
