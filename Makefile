@@ -30,7 +30,8 @@ OBJS = \
 	src/log/trigger.o \
 	src/log/xact.o \
 	src/privilege/privilege.o \
-	src/snapshot/snapshot.o
+	src/snapshot/snapshot.o \
+	src/worker/worker.o
 
 # The order is the order of dependency: a part may use what stands before it.
 SQL_PARTS = \

@@ -14,6 +14,7 @@
 #include "catalog/catalog.h"
 #include "core/guc.h"
 #include "log/log.h"
+#include "worker/worker.h"
 
 #ifdef PG_MODULE_MAGIC_EXT
 PG_MODULE_MAGIC_EXT(.name = "event_store", .version = ES_VERSION);
@@ -32,4 +33,5 @@ _PG_init(void)
 	es_guc_init();
 	es_catalog_init();
 	es_xact_init();
+	es_worker_init();
 }

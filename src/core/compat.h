@@ -24,9 +24,16 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
+#include "replication/slot.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#endif
+#if PG_VERSION_NUM >= 170000
+#include "storage/procnumber.h"
+#include "utils/wait_event.h"
 #endif
 
 /*
@@ -92,6 +99,34 @@ may_execute_compat(Oid funcid, Oid roleid)
 						   ACL_EXECUTE) == ACLCHECK_OK;
 #else
 	return pg_proc_aclcheck(funcid, roleid, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/*
+ * PostgreSQL 17 numbers processes from 0 in a variable of its own.
+ */
+static inline int
+my_proc_number_compat(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyProc->pgprocno;
+#endif
+}
+
+/*
+ * PostgreSQL 17 lets extensions name what they wait for.  The caller keeps
+ * the result: a name is to be registered once in a process.
+ */
+static inline uint32
+wait_event_extension_new_compat(const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	return WaitEventExtensionNew(name);
+#else
+	(void) name;
+	return PG_WAIT_EXTENSION;
 #endif
 }
 

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "core/guc.h"
@@ -17,6 +18,14 @@
 
 static char *tenant_id = NULL;
 int			es_guc_max_stream_locks = 512;
+int			es_guc_max_databases = 64;
+bool		es_guc_sequencer = true;
+int			es_guc_sequencer_linger = 1;
+int			es_guc_sequencer_nap_time = 10000;
+int			es_guc_sequencer_batch_transactions = 10000;
+int			es_guc_sequencer_batch_wal = 65536;
+int			es_guc_launcher_nap_time = 60000;
+bool		es_guc_notify = true;
 
 /*
  * Accepts a tenant id that es_events could store.
@@ -35,6 +44,124 @@ check_tenant_id(char **newval, void **extra, GucSource source)
 
 	GUC_check_errdetail("The tenant id %s.", problem);
 	return false;
+}
+
+/*
+ * Defines the settings of the workers.
+ */
+static void
+define_worker_settings(void)
+{
+	/*
+	 * event_store.max_databases: for how many databases there is room in
+	 * shared memory.  Each database that has ever been looked at by a worker
+	 * takes a place as long as it has a store.
+	 *
+	 * Too small: databases without a sequencer, and a line in the log.
+	 */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("event_store.max_databases",
+								"Number of databases that can have a sequencer.",
+								NULL,
+								&es_guc_max_databases,
+								64,
+								1, 10000,
+								PGC_POSTMASTER,
+								0,
+								NULL, NULL, NULL);
+
+	/*
+	 * event_store.sequencer: does the launcher run sequencers?  When it is
+	 * off, events have no positions and replication slots keep WAL.
+	 */
+	DefineCustomBoolVariable("event_store.sequencer",
+							 "Runs a sequencer in each database that has the extension.",
+							 "When off, new events get no position, and the replication slot keeps WAL.",
+							 &es_guc_sequencer,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+
+	/*
+	 * event_store.sequencer_linger: how long the sequencer sleeps after a
+	 * batch before it can be woken again.  Waking it for every commit costs
+	 * more than its work.
+	 *
+	 * Too small: less throughput of appends.  Too big: positions come late.
+	 */
+	DefineCustomIntVariable("event_store.sequencer_linger",
+							"Time for which the sequencer collects commits after a batch.",
+							NULL,
+							&es_guc_sequencer_linger,
+							1,
+							0, 10000,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	/*
+	 * event_store.sequencer_nap_time: how long an idle sequencer sleeps at
+	 * most before it reads what WAL others have written, so that its slot can
+	 * move on.  While there is much, it looks more often.
+	 */
+	DefineCustomIntVariable("event_store.sequencer_nap_time",
+							"Longest sleep of an idle sequencer.",
+							NULL,
+							&es_guc_sequencer_nap_time,
+							10000,
+							10, 3600000,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	/*
+	 * event_store.sequencer_batch_transactions and .sequencer_batch_wal: where
+	 * a batch ends.  They bound memory, and the size of one transaction of the
+	 * sequencer while it works off a backlog.
+	 */
+	DefineCustomIntVariable("event_store.sequencer_batch_transactions",
+							"Number of appending transactions after which the sequencer ends a batch.",
+							NULL,
+							&es_guc_sequencer_batch_transactions,
+							10000,
+							1, 1000000,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("event_store.sequencer_batch_wal",
+							"Amount of WAL after which the sequencer ends a batch.",
+							NULL,
+							&es_guc_sequencer_batch_wal,
+							65536,
+							64, MAX_KILOBYTES,
+							PGC_SIGHUP,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	/*
+	 * event_store.launcher_nap_time: how long the launcher sleeps at most
+	 * before it looks for databases that nobody has told it of.
+	 */
+	DefineCustomIntVariable("event_store.launcher_nap_time",
+							"Longest sleep of the launcher.",
+							NULL,
+							&es_guc_launcher_nap_time,
+							60000,
+							100, 3600000,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	/* event_store.notify: does the sequencer tell listeners of new events? */
+	DefineCustomBoolVariable("event_store.notify",
+							 "Sends NOTIFY event_store with the new head of the log, once for each batch.",
+							 NULL,
+							 &es_guc_notify,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
 }
 
 void
@@ -75,6 +202,7 @@ es_guc_init(void)
 							0,
 							NULL, NULL, NULL);
 
+	define_worker_settings();
 	MarkGUCPrefixReserved("event_store");
 }
 

@@ -13,6 +13,30 @@
 /* event_store.max_stream_locks */
 extern int	es_guc_max_stream_locks;
 
+/* event_store.max_databases */
+extern int	es_guc_max_databases;
+
+/* event_store.sequencer */
+extern bool es_guc_sequencer;
+
+/* event_store.sequencer_linger, in milliseconds */
+extern int	es_guc_sequencer_linger;
+
+/* event_store.sequencer_nap_time, in milliseconds */
+extern int	es_guc_sequencer_nap_time;
+
+/* event_store.sequencer_batch_transactions */
+extern int	es_guc_sequencer_batch_transactions;
+
+/* event_store.sequencer_batch_wal, in kilobytes */
+extern int	es_guc_sequencer_batch_wal;
+
+/* event_store.launcher_nap_time, in milliseconds */
+extern int	es_guc_launcher_nap_time;
+
+/* event_store.notify */
+extern bool es_guc_notify;
+
 /*
  * Defines the settings and reserves their prefix.
  *
