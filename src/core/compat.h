@@ -27,13 +27,13 @@
 #include "miscadmin.h"
 #include "replication/slot.h"
 #include "storage/proc.h"
+#include "utils/wait_event.h"
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 170000
 #include "storage/procnumber.h"
-#include "utils/wait_event.h"
 #endif
 
 /*

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -47,29 +49,11 @@ check_tenant_id(char **newval, void **extra, GucSource source)
 }
 
 /*
- * Defines the settings of the workers.
+ * Defines the settings of the sequencer.
  */
 static void
-define_worker_settings(void)
+define_sequencer_settings(void)
 {
-	/*
-	 * event_store.max_databases: for how many databases there is room in
-	 * shared memory.  Each database that has ever been looked at by a worker
-	 * takes a place as long as it has a store.
-	 *
-	 * Too small: databases without a sequencer, and a line in the log.
-	 */
-	if (process_shared_preload_libraries_in_progress)
-		DefineCustomIntVariable("event_store.max_databases",
-								"Number of databases that can have a sequencer.",
-								NULL,
-								&es_guc_max_databases,
-								64,
-								1, 10000,
-								PGC_POSTMASTER,
-								0,
-								NULL, NULL, NULL);
-
 	/*
 	 * event_store.sequencer: does the launcher run sequencers?  When it is
 	 * off, events have no positions and replication slots keep WAL.
@@ -138,6 +122,31 @@ define_worker_settings(void)
 							PGC_SIGHUP,
 							GUC_UNIT_KB,
 							NULL, NULL, NULL);
+}
+
+/*
+ * Defines the settings of the launcher, and what all workers share.
+ */
+static void
+define_launcher_settings(void)
+{
+	/*
+	 * event_store.max_databases: for how many databases there is room in
+	 * shared memory.  Each database that has ever been looked at by a worker
+	 * takes a place as long as it has a store.
+	 *
+	 * Too small: databases without a sequencer, and a line in the log.
+	 */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("event_store.max_databases",
+								"Number of databases that can have a sequencer.",
+								NULL,
+								&es_guc_max_databases,
+								64,
+								1, 10000,
+								PGC_POSTMASTER,
+								0,
+								NULL, NULL, NULL);
 
 	/*
 	 * event_store.launcher_nap_time: how long the launcher sleeps at most
@@ -202,7 +211,8 @@ es_guc_init(void)
 							0,
 							NULL, NULL, NULL);
 
-	define_worker_settings();
+	define_sequencer_settings();
+	define_launcher_settings();
 	MarkGUCPrefixReserved("event_store");
 }
 
