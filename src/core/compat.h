@@ -25,7 +25,9 @@
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "replication/message.h"
 #include "replication/slot.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/wait_event.h"
 #include "utils/acl.h"
@@ -99,6 +101,75 @@ may_execute_compat(Oid funcid, Oid roleid)
 						   ACL_EXECUTE) == ACLCHECK_OK;
 #else
 	return pg_proc_aclcheck(funcid, roleid, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/*
+ * PostgreSQL 17 can flush the message at once, which a transactional one does
+ * not need.
+ */
+static inline XLogRecPtr
+log_logical_message_compat(const char *prefix, const char *message, Size size,
+						   bool transactional)
+{
+#if PG_VERSION_NUM >= 170000
+	return LogLogicalMessage(prefix, message, size, transactional, false);
+#else
+	return LogLogicalMessage(prefix, message, size, transactional);
+#endif
+}
+
+/*
+ * PostgreSQL 17 can also ask for stronger locks.
+ */
+static inline bool
+lock_held_by_me_compat(const LOCKTAG *tag, LOCKMODE mode)
+{
+#if PG_VERSION_NUM >= 170000
+	return LockHeldByMe(tag, mode, false);
+#else
+	return LockHeldByMe(tag, mode);
+#endif
+}
+
+/*
+ * PostgreSQL 16 notes why a slot was invalidated; before, an invalidated one
+ * has lost the place where it would restart.
+ */
+static inline bool
+slot_is_invalid_compat(ReplicationSlot *slot)
+{
+#if PG_VERSION_NUM >= 160000
+	return slot->data.invalidated != RS_INVAL_NONE;
+#else
+	return XLogRecPtrIsInvalid(slot->data.restart_lsn) &&
+		!XLogRecPtrIsInvalid(slot->data.invalidated_at);
+#endif
+}
+
+/*
+ * PostgreSQL 17 added failover and synced.
+ */
+static inline void
+create_logical_slot_compat(const char *name, ReplicationSlotPersistency persistency)
+{
+#if PG_VERSION_NUM >= 170000
+	ReplicationSlotCreate(name, true, persistency, false, false, false);
+#else
+	ReplicationSlotCreate(name, true, persistency, false);
+#endif
+}
+
+/*
+ * PostgreSQL 18 can raise an error for an invalidated slot.
+ */
+static inline void
+acquire_slot_compat(const char *name, bool nowait)
+{
+#if PG_VERSION_NUM >= 180000
+	ReplicationSlotAcquire(name, nowait, true);
+#else
+	ReplicationSlotAcquire(name, nowait);
 #endif
 }
 

@@ -336,7 +336,7 @@ es_insert_events(Relation events, const EsStore *store, EsStream *stream,
 	}
 
 	common.recorded_at = es_stream_next_time(stream);
-	common.place = es_xact_take_places(store->tx_sequence, append->nevents,
+	common.place = es_xact_take_places(store, append->nevents,
 									   true);
 	insert_direct(events, store, &common, append);
 	es_stream_advance(stream, stream->head + append->nevents,

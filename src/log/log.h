@@ -103,14 +103,14 @@ extern void es_xact_init(void);
  * Gives the next n ordinals of this transaction; returns the place of the
  * first of them.
  *
- * The first call of a transaction takes its tx from the sequence given.  The
+ * The first call of a transaction takes its tx from the store's sequence.  The
  * ordinals of a subtransaction that rolls back are given out again.  With
  * stored = false the caller promises that the rows will be there at the end
  * of its statement; es_xact_unverified() tells which to check then.  Raises
  * 54000 when the transaction has no ordinals left, and 55000 when the
  * sequence is not the one of its earlier appends.
  */
-extern EsPlace es_xact_take_places(Oid sequence, int n, bool stored);
+extern EsPlace es_xact_take_places(const EsStore *store, int n, bool stored);
 
 /*
  * Tells which places were given out for rows that nobody has seen stored:
@@ -138,6 +138,12 @@ extern void es_xact_note_copy(Oid sequence, int64 tx);
 
 /* Moves the sequence behind the copied events now. */
 extern void es_xact_settle_copies(void);
+
+/*
+ * Notes that the transaction copied an event of this tx, so that the sequencer
+ * learns of it.
+ */
+extern void es_xact_tell_copy(const EsStore *store, int64 tx);
 
 /* ---------- stream.c ---------- */
 

@@ -48,11 +48,8 @@
 #include "utils/timestamp.h"
 
 #include "core/guc.h"
+#include "core/locks.h"
 #include "log/log.h"
-
-/* PostgreSQL's own advisory locks are of classes 1 and 2. */
-#define STREAM_LOCK_CLASS	0xE5
-#define TABLE_LOCK_CLASS	0xE6	/* the right to lock es_events as a whole */
 
 /* How many more streams a transaction locks until it asks for that again */
 #define TABLE_LOCK_INTERVAL	64
@@ -233,7 +230,7 @@ lock_table_if_due(Relation events)
 	if (escalated_level > 0)
 		return true;
 	if (excess < 0 || (excess % TABLE_LOCK_INTERVAL != 0 && !must) ||
-		!lock_advisory(RelationGetRelid(events), 0, TABLE_LOCK_CLASS, must))
+		!lock_advisory(RelationGetRelid(events), 0, ES_LOCK_TABLE, must))
 		return false;
 
 	LockRelationOid(RelationGetRelid(events), ShareRowExclusiveLock);
@@ -256,7 +253,7 @@ lock_stream(Relation events, const EsStreamKey *key)
 	LockRelationOid(RelationGetRelid(events), RowExclusiveLock);
 	if (!lock_table_if_due(events))
 		(void) lock_advisory((uint32) (key->hash >> 32), (uint32) key->hash,
-							 STREAM_LOCK_CLASS, true);
+							 ES_LOCK_STREAM, true);
 	CurrentResourceOwner = owner;
 }
 

@@ -231,7 +231,7 @@ append_row(Relation events, const EsStore *store, const EsStreamKey *key,
 	}
 
 	recorded_at = choose_time(row, stream);
-	place = es_xact_take_places(store->tx_sequence, 1, false);
+	place = es_xact_take_places(store, 1, false);
 	es_stream_advance(stream, stream->head + 1, recorded_at);
 
 	set_value(row, Anum_es_events_version, Int64GetDatum(stream->head));
@@ -284,6 +284,7 @@ copy_row(Relation events, const EsStore *store, const EsStreamKey *key,
 	else
 		(void) es_stream_lock(events, store, key, ES_VERSION_ANY);
 	es_stream_forget_head(key);
+	es_xact_tell_copy(store, tx);
 }
 
 /*

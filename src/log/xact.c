@@ -13,6 +13,10 @@
  *	  saves the ordinal that it starts with on a stack; a subtransaction that
  *	  appends nothing costs nothing.
  *
+ *	  Just before the commit, or PREPARE TRANSACTION, a logical message tells
+ *	  the sequencer what the transaction has appended; after the commit the
+ *	  sequencer is woken.
+ *
  *	  PREPARE TRANSACTION ends the transaction as far as this file is
  *	  concerned: the prepared one can append no more.
  *
@@ -22,13 +26,20 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
+#include "replication/logicalworker.h"
+#include "storage/lock.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "core/compat.h"
+#include "core/locks.h"
+#include "decode/wire.h"
 #include "log/log.h"
+#include "worker/worker.h"
 
 typedef struct SavedOrdinal
 {
@@ -44,6 +55,12 @@ static int32 verified_ordinal = 0;	/* all before it are known to be stored */
 /* Greatest tx among the events copied, 0 if none, and whose it must not be */
 static int64 copied_tx = 0;
 static Oid	copied_sequence = InvalidOid;
+
+/* For the sequencer: the store's key, the tx copied, and has it been told? */
+static pg_uuid_t store_key;
+static int64 min_told_copy = 0;
+static int64 max_told_copy = 0;
+static bool told = false;
 
 /* Levels ascend.  Allocated once and kept, in TopMemoryContext. */
 static SavedOrdinal *saved = NULL;
@@ -150,11 +167,13 @@ es_xact_note_copy(Oid sequence, int64 tx)
 }
 
 /*
- * Makes sure that the transaction has a tx of the sequence given.
+ * Makes sure that the transaction has a tx of the store's sequence.
  */
 static void
-take_tx(Oid sequence)
+take_tx(const EsStore *store)
 {
+	Oid			sequence = store->tx_sequence;
+
 	if (current_tx != 0 && tx_sequence == sequence)
 		return;
 
@@ -166,14 +185,68 @@ take_tx(Oid sequence)
 	es_xact_settle_copies();
 	current_tx = nextval_internal(sequence, false);
 	tx_sequence = sequence;
+	store_key = store->key;
+}
+
+/*
+ * Leaves the message for the sequencer in the WAL, if there is anything to
+ * tell.  A later message of the transaction replaces it.
+ */
+static void
+tell_sequencer(void)
+{
+	EsWireMessage message;
+	char		buffer[ES_WIRE_SIZE];
+
+	if ((next_ordinal == 0 && max_told_copy == 0) || !XLogLogicalInfoActive())
+		return;
+
+	message.tx = next_ordinal > 0 ? current_tx : 0;
+	message.nevents = next_ordinal;
+	message.min_copied_tx = min_told_copy;
+	message.max_copied_tx = max_told_copy;
+	es_wire_encode(&message, &store_key, buffer);
+	log_logical_message_compat(ES_WIRE_PREFIX, buffer, sizeof(buffer), true);
+	told = true;
+	es_worker_prepare_request();
+}
+
+/*
+ * Lets the sequencer know, until this session ends, that more copies may come:
+ * a dump is restored in several transactions.  Those of a subscription are
+ * complete.
+ */
+static void
+become_copier(void)
+{
+	LOCKTAG		tag;
+
+	if (IsLogicalWorker())
+		return;
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, ES_LOCK_COPIERS);
+	if (!lock_held_by_me_compat(&tag, ShareLock))
+		(void) LockAcquire(&tag, ShareLock, true, false);
+}
+
+void
+es_xact_tell_copy(const EsStore *store, int64 tx)
+{
+	if (max_told_copy == 0)
+	{
+		become_copier();
+		store_key = store->key;
+		min_told_copy = tx;
+	}
+	min_told_copy = Min(min_told_copy, tx);
+	max_told_copy = Max(max_told_copy, tx);
 }
 
 EsPlace
-es_xact_take_places(Oid sequence, int n, bool stored)
+es_xact_take_places(const EsStore *store, int n, bool stored)
 {
 	EsPlace		place;
 
-	take_tx(sequence);
+	take_tx(store);
 	if (next_ordinal > PG_INT32_MAX - n)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -186,6 +259,10 @@ es_xact_take_places(Oid sequence, int n, bool stored)
 	if (stored && verified_ordinal == next_ordinal)
 		verified_ordinal += n;
 	next_ordinal += n;
+
+	/* Another extension appends while the transaction commits. */
+	if (told)
+		tell_sequencer();
 	return place;
 }
 
@@ -216,10 +293,19 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			es_xact_settle_copies();
+			tell_sequencer();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
+			if (told && event == XACT_EVENT_COMMIT)
+			{
+				es_worker_appended(XactLastCommitEnd);
+				es_worker_send_request();
+			}
+			told = false;
+			min_told_copy = 0;
+			max_told_copy = 0;
 			current_tx = 0;
 			copied_tx = 0;
 			next_ordinal = 0;

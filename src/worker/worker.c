@@ -404,10 +404,13 @@ es_worker_send_request(void)
 {
 	EsWorkerSlot *slot = peek_own_slot();
 
-	if (slot == NULL || slot->pid != 0)
+	/* The launcher knows of the others, and tries them again by itself. */
+	if (slot == NULL || slot->pid != 0 ||
+		(slot->state != ES_SEQUENCER_UNKNOWN &&
+		 slot->state != ES_SEQUENCER_NOT_NEEDED))
 		return;
-	pg_atomic_write_u32(&slot->requested, 1);
-	es_worker_wake_launcher();
+	if (pg_atomic_exchange_u32(&slot->requested, 1) == 0)
+		es_worker_wake_launcher();
 }
 
 void

@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * locks.h
+ *	  The advisory locks of event_store.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  A lock's class is the last field of its tag, which pg_locks shows as
+ *	  objsubid.  PostgreSQL's own advisory locks are of classes 1 and 2.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ES_CORE_LOCKS_H
+#define ES_CORE_LOCKS_H
+
+#define ES_LOCK_STREAM		0xE5	/* 229: a stream */
+#define ES_LOCK_TABLE		0xE6	/* 230: the right to lock es_events as a whole */
+#define ES_LOCK_COPIERS		0xE7	/* 231: sessions that copied recorded events
+									 * hold it shared, to their end */
+#define ES_LOCK_SEQUENCER	0xE8	/* 232: the one sequencer of a database */
+
+#endif							/* ES_CORE_LOCKS_H */
