@@ -21,6 +21,9 @@ OBJS = \
 	src/decode/plugin.o \
 	src/decode/reader.o \
 	src/decode/wire.o \
+	src/ledger/entry.o \
+	src/ledger/ledger.o \
+	src/ledger/rows.o \
 	src/log/append.o \
 	src/log/append_args.o \
 	src/log/idempotency.o \

@@ -25,6 +25,7 @@
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "utils/acl.h"
+#include "utils/rangetypes.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -92,6 +93,20 @@ may_execute_compat(Oid funcid, Oid roleid)
 						   ACL_EXECUTE) == ACLCHECK_OK;
 #else
 	return pg_proc_aclcheck(funcid, roleid, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/*
+ * PostgreSQL 16 added the node for soft errors.
+ */
+static inline RangeType *
+make_range_compat(TypeCacheEntry *typcache, RangeBound *lower,
+				  RangeBound *upper, bool empty)
+{
+#if PG_VERSION_NUM >= 160000
+	return make_range(typcache, lower, upper, empty, NULL);
+#else
+	return make_range(typcache, lower, upper, empty);
 #endif
 }
 
