@@ -22,6 +22,7 @@ OBJS = \
 	src/decode/reader.o \
 	src/decode/wire.o \
 	src/ledger/entry.o \
+	src/ledger/functions.o \
 	src/ledger/ledger.o \
 	src/ledger/rows.o \
 	src/log/append.o \
@@ -41,6 +42,7 @@ SQL_PARTS = \
 	src/catalog/tables.sql \
 	src/log/append.sql \
 	src/log/trigger.sql \
+	src/ledger/ledger.sql \
 	src/log/read.sql \
 	src/snapshot/snapshot.sql \
 	src/privilege/privilege.sql \
