@@ -21,6 +21,10 @@ OBJS = \
 	src/decode/plugin.o \
 	src/decode/reader.o \
 	src/decode/wire.o \
+	src/ledger/entry.o \
+	src/ledger/functions.o \
+	src/ledger/ledger.o \
+	src/ledger/rows.o \
 	src/log/append.o \
 	src/log/append_args.o \
 	src/log/idempotency.o \
@@ -39,6 +43,7 @@ SQL_PARTS = \
 	src/catalog/tables.sql \
 	src/log/append.sql \
 	src/log/trigger.sql \
+	src/ledger/ledger.sql \
 	src/log/read.sql \
 	src/snapshot/snapshot.sql \
 	src/privilege/privilege.sql \

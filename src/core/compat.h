@@ -31,6 +31,7 @@
 #include "storage/proc.h"
 #include "utils/wait_event.h"
 #include "utils/acl.h"
+#include "utils/rangetypes.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -198,6 +199,20 @@ wait_event_extension_new_compat(const char *name)
 #else
 	(void) name;
 	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/*
+ * PostgreSQL 16 added the node for soft errors.
+ */
+static inline RangeType *
+make_range_compat(TypeCacheEntry *typcache, RangeBound *lower,
+				  RangeBound *upper, bool empty)
+{
+#if PG_VERSION_NUM >= 160000
+	return make_range(typcache, lower, upper, empty, NULL);
+#else
+	return make_range(typcache, lower, upper, empty);
 #endif
 }
 

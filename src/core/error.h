@@ -24,5 +24,7 @@
 #define ES_ERRCODE_EVENT_ID_REUSED			MAKE_SQLSTATE('P','E','0','0','2')
 /* UPDATE, DELETE or TRUNCATE of recorded events. */
 #define ES_ERRCODE_EVENTS_IMMUTABLE			MAKE_SQLSTATE('P','E','0','0','6')
+/* The global log is not available: wal_level, no sequencer. */
+#define ES_ERRCODE_LOG_UNAVAILABLE			MAKE_SQLSTATE('P','E','0','0','7')
 
 #endif							/* ES_CORE_ERROR_H */

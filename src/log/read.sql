@@ -82,6 +82,15 @@ CREATE FUNCTION es_check(
 ) RETURNS SETOF record
 LANGUAGE sql STABLE
 BEGIN ATOMIC
+  WITH commits AS (
+    SELECT c.*, es_commit_problem(c.first_position, c.last_position, c.tx_range, c.entries) AS problem,
+           coalesce(pg_catalog.lag(c.last_position) OVER (ORDER BY c.first_position), 0) AS previous
+      FROM es_commits c
+  ), entries AS (
+    SELECT x."position", x.tx, x.events
+      FROM commits c,
+           es_commit_entries(c.first_position, CASE WHEN c.problem IS NULL THEN c.entries END) AS x
+  )
   SELECT e.tenant_id, e.stream_id,
          pg_catalog.format('versions are not 1 to %s without a hole: %s events, the first at version %s',
                 pg_catalog.max(e.version), pg_catalog.count(*), pg_catalog.min(e.version))
@@ -114,12 +123,54 @@ BEGIN ATOMIC
    WHERE e.tx > s.last_value OR (e.tx = s.last_value AND NOT s.is_called)
   UNION ALL
   SELECT NULL, NULL,
-         pg_catalog.format('trigger %s of table es_events is missing or not enabled ALWAYS', n.name)
-    FROM (VALUES ('zz_es_events_before_insert'), ('es_events_after_insert'),
-                 ('es_events_immutable'), ('es_events_immutable_row')) AS n (name)
+         pg_catalog.format('trigger %s of table %s is missing or not enabled ALWAYS', n.name, n.relation)
+    FROM (VALUES ('zz_es_events_before_insert', 'es_events'::pg_catalog.regclass),
+                 ('es_events_after_insert', 'es_events'::pg_catalog.regclass),
+                 ('es_events_immutable', 'es_events'::pg_catalog.regclass),
+                 ('es_events_immutable_row', 'es_events'::pg_catalog.regclass),
+                 ('zz_es_commits_before_insert', 'es_commits'::pg_catalog.regclass),
+                 ('es_commits_immutable', 'es_commits'::pg_catalog.regclass),
+                 ('es_commits_immutable_row', 'es_commits'::pg_catalog.regclass)) AS n (name, relation)
    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
-                      WHERE t.tgrelid = 'es_events'::pg_catalog.regclass::pg_catalog.oid
+                      WHERE t.tgrelid = n.relation::pg_catalog.oid
                         AND t.tgname = n.name::pg_catalog.name AND t.tgenabled = 'A')
+  UNION ALL
+  SELECT NULL, NULL,
+         pg_catalog.format('ledger row at position %s is damaged: %s', c.first_position, c.problem)
+    FROM commits c
+   WHERE c.problem IS NOT NULL
+  UNION ALL
+  SELECT NULL, NULL,
+         pg_catalog.format('positions are not dense: position %s of the ledger follows position %s',
+                c.first_position, c.previous)
+    FROM commits c
+   WHERE c.first_position <> c.previous + 1::bigint
+  UNION ALL
+  SELECT NULL, NULL,
+         pg_catalog.format('tx %s is in the ledger %s times, at positions %s',
+                x.tx, pg_catalog.count(*), pg_catalog.string_agg(x."position"::text, ', '::text ORDER BY x."position"))
+    FROM entries x
+   GROUP BY x.tx
+  HAVING pg_catalog.count(*) > 1
+  UNION ALL
+  SELECT NULL, NULL,
+         pg_catalog.format('tx %s has %s events in the ledger, at position %s, and %s in es_events',
+                x.tx, x.events, x."position", coalesce(e.events, 0))
+    FROM entries x
+    LEFT JOIN (SELECT tx, pg_catalog.count(*) AS events FROM es_events GROUP BY tx) e ON e.tx = x.tx
+   WHERE x.events::bigint <> coalesce(e.events, 0)
+  UNION ALL
+  SELECT e.tenant_id, e.stream_id,
+         pg_catalog.format('version %s has %s, but the version before has %s', e.version,
+                coalesce('position ' || e."position"::text, 'no position'),
+                coalesce('position ' || e.previous::text, 'none'))
+    FROM (SELECT e.tenant_id, e.stream_id, e.version, x."position" + e.ordinal::bigint AS "position",
+                 pg_catalog.lag(x."position" + e.ordinal::bigint) OVER w AS previous,
+                 pg_catalog.row_number() OVER w AS n
+            FROM es_events e LEFT JOIN entries x ON x.tx = e.tx
+          WINDOW w AS (PARTITION BY e.tenant_id, e.stream_id ORDER BY e.version)) e
+   WHERE e.n > 1::bigint AND e."position" IS NOT NULL
+     AND (e.previous IS NULL OR e.previous >= e."position")
   UNION ALL
   SELECT s.tenant_id, s.stream_id,
          pg_catalog.format('snapshot of version %s is beyond the stream', s.version)

@@ -65,6 +65,9 @@ static const Object objects[] = {
 	{"EXECUTE", "FUNCTION", "es_read_backwards(text, bigint, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_load_snapshot(text, bigint, text)", READER},
 	{"EXECUTE", "FUNCTION", "es_check_read(text, bigint, bigint)", READER},
+	{"EXECUTE", "FUNCTION", "es_head_position()", READER},
+	{"EXECUTE", "FUNCTION", "es_position(text, bigint)", READER},
+	{"EXECUTE", "FUNCTION", "es_commit_entries(bigint, bytea)", READER},
 	{"EXECUTE", "FUNCTION", "es_stream_version(text)", READER | WRITER},
 	{"EXECUTE", "FUNCTION", "es_category(text)", READER | WRITER},
 	{"EXECUTE", "FUNCTION", "es_tenant()", READER | WRITER},
@@ -78,6 +81,7 @@ static const Object objects[] = {
 	{"INSERT", "TABLE", "es_events", ADMIN},
 	{"SELECT", "SEQUENCE", "es_tx_seq", ADMIN},
 	{"EXECUTE", "FUNCTION", "es_check()", ADMIN},
+	{"EXECUTE", "FUNCTION", "es_commit_problem(bigint, bigint, int8range, bytea)", ADMIN},
 	{"EXECUTE", "FUNCTION", "es_grant(name, text)", ADMIN},
 	{"EXECUTE", "FUNCTION", "es_revoke(name, text)", ADMIN},
 };
