@@ -34,6 +34,15 @@ OBJS = \
 	src/log/trigger.o \
 	src/log/xact.o \
 	src/privilege/privilege.o \
+	src/sequencer/heal.o \
+	src/sequencer/main.o \
+	src/sequencer/manual.o \
+	src/sequencer/publish.o \
+	src/sequencer/sequencer.o \
+	src/sequencer/slot.o \
+	src/sequencer/state.o \
+	src/sequencer/wait.o \
+	src/sequencer/wal.o \
 	src/snapshot/snapshot.o \
 	src/worker/worker.o
 
@@ -45,6 +54,7 @@ SQL_PARTS = \
 	src/log/trigger.sql \
 	src/ledger/ledger.sql \
 	src/log/read.sql \
+	src/sequencer/sequencer.sql \
 	src/snapshot/snapshot.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql

@@ -14,7 +14,8 @@
  *	  state.c      es_sequencer_state: which slot, since when
  *	  heal.c       positions for committed events that no WAL tells of
  *	  publish.c    from commits to rows of es_commits, one batch at a time
- *	  sequencer.c  the worker: setup, loop, exit
+ *	  sequencer.c  opening, catching up, confirming
+ *	  main.c       the worker: setup, loop, exit
  *	  manual.c     es_sequence(): the same by hand
  *	  wait.c       sessions that wait for the sequencer
  *
@@ -108,8 +109,7 @@ extern bool es_slot_acquire(const char *name, const char **why);
  * began, prepared ones too.  The slot goes away with this process until
  * es_slot_keep().
  */
-extern void es_slot_create(NameData *name, const pg_uuid_t *key,
-						   XLogRecPtr *start_lsn);
+extern void es_slot_create(NameData *name, XLogRecPtr *start_lsn);
 extern void es_slot_keep(void);
 
 /*
@@ -171,7 +171,8 @@ typedef struct EsSequencer
 	XLogRecPtr	confirmed_lsn;	/* what the slot was told last */
 	int64		min_copied_tx;	/* copies that may lack positions; 0: none */
 	int64		max_copied_tx;
-	XLogRecPtr	copied_lsn;		/* where the commit of the last of them ends */
+	XLogRecPtr	copied_lsn;		/* where the commit of the first of them ends */
+	XLogRecPtr	noted_lsn;		/* copies of commits up to here are in there */
 	int64		events;			/* sequenced by this process */
 	MemoryContext batch_context;	/* reset after each batch */
 } EsSequencer;
@@ -192,6 +193,12 @@ extern bool es_publish(EsSequencer *seq);
 extern void es_publish_copies(EsSequencer *seq, bool force);
 
 /*
+ * Raises an error if what this process writes would be lost.  To be called
+ * before each writing transaction writes.
+ */
+extern void es_publish_check_flag(void);
+
+/*
  * Begins and ends a transaction that writes.
  */
 extern void es_publish_begin(EsSequencer *seq);
@@ -205,8 +212,11 @@ extern void es_publish_progress(EsSequencer *seq);
 /*
  * Finds the store and the slot of this database, heals if need be, and makes
  * *seq ready to read.  Returns false when there is no store.
+ *
+ * Not in a transaction.  Takes the lock that makes this process the only
+ * sequencer of the database, to its end, and waits for it.
  */
-extern bool es_sequencer_open(EsSequencer *seq);
+extern bool es_sequencer_open(EsSequencer *seq, EsWorkerSlot *slot);
 
 /*
  * Works off what is in the flushed WAL.  Returns true when commits are left
@@ -220,6 +230,22 @@ extern bool es_sequencer_catch_up(EsSequencer *seq);
  */
 extern void es_sequencer_confirm(EsSequencer *seq);
 
+/*
+ * Drops the slots of a store that is not there any more.  The slot that this
+ * process has acquired is released before.
+ */
+extern void es_sequencer_clean_up(void);
+
+/* ---------- main.c ---------- */
+
+/*
+ * Makes a new background process ready to be a sequencer: signals, the
+ * connection, settings that must be so.
+ */
+extern void es_sequencer_start_process(Oid database_oid);
+
+/* Main functions of the worker, and of the helper of es_sequence() */
 extern PGDLLEXPORT void es_sequencer_main(Datum main_arg);
+extern PGDLLEXPORT void es_sequencer_once_main(Datum main_arg);
 
 #endif							/* ES_SEQUENCER_SEQUENCER_H */

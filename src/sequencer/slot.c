@@ -24,6 +24,7 @@
 #include "replication/snapbuild.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -104,7 +105,7 @@ wait_for_visibility(void)
 }
 
 void
-es_slot_create(NameData *name, const pg_uuid_t *key, XLogRecPtr *start_lsn)
+es_slot_create(NameData *name, XLogRecPtr *start_lsn)
 {
 	LogicalDecodingContext *decoder;
 	Snapshot	snapshot;
@@ -115,7 +116,6 @@ es_slot_create(NameData *name, const pg_uuid_t *key, XLogRecPtr *start_lsn)
 	StartTransactionCommand();
 	XactIsoLevel = XACT_REPEATABLE_READ;
 	create_logical_slot_compat(NameStr(*name), RS_EPHEMERAL);
-	es_decode_set_sink(NULL, NULL, key);
 	decoder = CreateInitDecodingContext(ES_EXTENSION_NAME, NIL, true,
 										InvalidXLogRecPtr,
 										XL_ROUTINE(.page_read = read_local_xlog_page,

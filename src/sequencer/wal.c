@@ -22,6 +22,7 @@
 #include "access/xlogreader.h"
 #include "access/xlogutils.h"
 #include "miscadmin.h"
+#include "replication/decode.h"
 #include "replication/logical.h"
 #include "replication/slot.h"
 #include "utils/inval.h"
@@ -202,7 +203,11 @@ es_wal_position(const EsWal *wal)
 void
 es_wal_confirm(EsWal *wal, XLogRecPtr lsn)
 {
-	LogicalConfirmReceivedLocation(lsn);
+	/*
+	 * No further than behind a complete record: what begins before the place
+	 * confirmed is never delivered again.
+	 */
+	LogicalConfirmReceivedLocation(Min(lsn, wal->decoder->reader->EndRecPtr));
 }
 
 void

@@ -1,0 +1,315 @@
+/*-------------------------------------------------------------------------
+ *
+ * main.c
+ *	  The sequencer's process.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  setup -> loop { wait; reload; catch up } -> exit.  There is one way out
+ *	  of an error: note it for es_sequencer, log it if it is new, and exit with
+ *	  status 1; the launcher starts another process after a while.  So no state
+ *	  of this process has to survive an error.
+ *
+ *	  When it leaves in order it exits with status 0.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "core/error.h"
+#include "core/guc.h"
+#include "core/names.h"
+#include "sequencer/sequencer.h"
+
+/* A sleep that is cut short by commits that are not visible yet */
+#define LEFT_OVER_NAP_MS	1
+#define LEFT_OVER_MAX_NAP_MS	100
+
+/* Bounds of the sleep of an idle sequencer while others write */
+#define FIRST_NAP_MS	100
+#define MIN_NAP_MS		20
+
+/* So much WAL of others in one nap is much. */
+#define MUCH_WAL		(256 * 1024)
+
+/* How often the slot is moved on while there is work, in milliseconds */
+#define CONFIRM_INTERVAL_MS		1000
+
+/*
+ * Lets this process, which runs our own code only, load our own output plugin.
+ * The setting restricts what users with the REPLICATION attribute may load.
+ */
+static void
+allow_own_plugin(void)
+{
+	const char *name = "output_plugin_libraries";
+	const char *allowed = GetConfigOption(name, true, false);
+
+	if (allowed == NULL || strstr(allowed, ES_EXTENSION_NAME) != NULL)
+		return;
+	SetConfigOption(name,
+					allowed[0] == '\0' ? ES_EXTENSION_NAME :
+					psprintf("%s, %s", allowed, ES_EXTENSION_NAME),
+					PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void
+es_sequencer_start_process(Oid database_oid)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(database_oid, InvalidOid, 0);
+
+	/* What a database or the file may have set must not get in our way. */
+	SetConfigOption("search_path", "", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("row_security", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_OVERRIDE);
+
+	/*
+	 * What is lost in a crash is made again, the same: the ledger is a
+	 * function of the WAL.
+	 */
+	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	allow_own_plugin();
+}
+
+/*
+ * Is the store still the one that we work for?
+ */
+static bool
+store_is_there(const EsSequencer *seq)
+{
+	bool		result;
+
+	StartTransactionCommand();
+	result = OidIsValid(get_extension_oid(ES_EXTENSION_NAME, true));
+	if (result)
+	{
+		EsStore		store;
+
+		es_catalog_get_store(&store);
+		result = memcmp(&store.key, &seq->store.key, sizeof(store.key)) == 0;
+	}
+	CommitTransactionCommand();
+	return result;
+}
+
+/*
+ * Sleeps until the latch is set or the time is over; returns true if the latch
+ * was set.
+ */
+static bool
+wait_for_latch(long timeout_ms, EsWaitEvent event)
+{
+	int			result = WaitLatch(MyLatch,
+								   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+								   timeout_ms, es_worker_wait_event(event));
+
+	return (result & WL_LATCH_SET) != 0;
+}
+
+/*
+ * Sleeps until an append, a waiting session or anybody else wants something.
+ * Returns false when the time was over.
+ */
+static bool
+sleep_until_woken(EsSequencer *seq, long timeout_ms)
+{
+	EsWorkerSlot *slot = seq->slot;
+	XLogRecPtr	position = es_wal_position(seq->wal);
+	bool		woken = true;
+
+	pg_atomic_write_u32(&slot->waiting, 1);
+	pg_memory_barrier();
+	if (pg_atomic_read_u64(&slot->append_lsn) <= position &&
+		pg_atomic_read_u64(&slot->wanted_lsn) <= position)
+	{
+		slot->state = ES_SEQUENCER_WAITING;
+		woken = wait_for_latch(timeout_ms, ES_WAIT_SEQUENCER_MAIN);
+		slot->state = ES_SEQUENCER_READING;
+	}
+	pg_atomic_write_u32(&slot->waiting, 0);
+	return woken;
+}
+
+/*
+ * Says whether somebody wants this process to leave.
+ */
+static bool
+shall_leave(const EsSequencer *seq)
+{
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	return ProcDiePending || seq->slot->stop_requested || !es_guc_sequencer;
+}
+
+/*
+ * Makes sure that the WAL of the newest append is on disk: decoding sees no
+ * other, and with synchronous_commit off nobody else does it soon.
+ */
+static void
+flush_appends(const EsSequencer *seq)
+{
+	XLogRecPtr	lsn = pg_atomic_read_u64(&seq->slot->append_lsn);
+
+	if (lsn > GetFlushRecPtr(NULL))
+		XLogFlush(lsn);
+}
+
+/*
+ * Catches up, and sleeps; returns false when the store has gone.
+ */
+static bool
+work(EsSequencer *seq)
+{
+	TimestampTz confirmed_at = 0;
+	long		left_over_nap = LEFT_OVER_NAP_MS;
+	long		nap = FIRST_NAP_MS;
+
+	for (;;)
+	{
+		XLogRecPtr	begin = es_wal_position(seq->wal);
+		int64		old_head = seq->tail.head;
+		bool		left_over;
+
+		ResetLatch(MyLatch);
+		if (shall_leave(seq))
+			return true;
+		CHECK_FOR_INTERRUPTS();
+
+		flush_appends(seq);
+		left_over = es_sequencer_catch_up(seq);
+		if (TimestampDifferenceExceeds(confirmed_at, GetCurrentTimestamp(),
+									   CONFIRM_INTERVAL_MS))
+		{
+			es_sequencer_confirm(seq);
+			confirmed_at = GetCurrentTimestamp();
+		}
+
+		if (left_over)
+		{
+			(void) sleep_until_woken(seq, left_over_nap);
+			left_over_nap = Min(left_over_nap * 2, LEFT_OVER_MAX_NAP_MS);
+			continue;
+		}
+		left_over_nap = LEFT_OVER_NAP_MS;
+
+		if (seq->tail.head != old_head)
+		{
+			/*
+			 * Under load a wake-up for each commit would cost more than the
+			 * work.
+			 */
+			if (es_guc_sequencer_linger > 0)
+				(void) wait_for_latch(es_guc_sequencer_linger,
+									  ES_WAIT_SEQUENCER_LINGER);
+			continue;
+		}
+
+		if (!store_is_there(seq))
+			return false;
+		es_sequencer_confirm(seq);
+		if (es_wal_position(seq->wal) - begin > MUCH_WAL)
+			nap = Max(nap / 2, MIN_NAP_MS);
+		else
+			nap = Min(nap * 2, es_guc_sequencer_nap_time);
+		(void) sleep_until_woken(seq, Min(nap, es_guc_sequencer_nap_time));
+	}
+}
+
+/*
+ * Handles an error: the last thing that this process does.
+ */
+static void
+handle_error(EsWorkerSlot *slot)
+{
+	ErrorData  *edata;
+	bool		unavailable;
+	char	   *text;
+	bool		gone;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(TopMemoryContext);
+	edata = CopyErrorData();
+	unavailable = (edata->sqlerrcode == ES_ERRCODE_LOG_UNAVAILABLE ||
+				   edata->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED);
+	text = edata->detail == NULL ? pstrdup(edata->message) :
+		psprintf("%s (%s)", edata->message, edata->detail);
+	if (es_worker_note_error(slot, edata->sqlerrcode, text))
+		EmitErrorReport();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+
+	/* An error because the extension was dropped is none. */
+	StartTransactionCommand();
+	gone = !OidIsValid(get_extension_oid(ES_EXTENSION_NAME, true));
+	CommitTransactionCommand();
+	if (gone)
+		es_sequencer_clean_up();
+	es_worker_set_state(slot, gone ? ES_SEQUENCER_NOT_NEEDED :
+						unavailable ? ES_SEQUENCER_UNAVAILABLE :
+						ES_SEQUENCER_FAILED);
+	proc_exit(gone ? 0 : 1);
+}
+
+/*
+ * Main function of the sequencer of a database.
+ */
+void
+es_sequencer_main(Datum main_arg)
+{
+	Oid			database_oid = DatumGetObjectId(main_arg);
+	EsWorkerSlot *slot = es_worker_find(database_oid, true);
+	EsSequencer seq;
+
+	if (slot == NULL || !es_worker_attach(slot))
+		proc_exit(0);
+	es_sequencer_start_process(database_oid);
+
+	PG_TRY();
+	{
+		if (es_sequencer_open(&seq, slot))
+		{
+			es_worker_set_state(slot, ES_SEQUENCER_READING);
+			pgstat_report_activity(STATE_RUNNING, "sequencing");
+			if (work(&seq))
+			{
+				es_sequencer_confirm(&seq);
+				es_worker_set_state(slot, ES_SEQUENCER_STOPPED);
+				proc_exit(0);
+			}
+		}
+		es_sequencer_clean_up();
+		es_worker_set_state(slot, ES_SEQUENCER_NOT_NEEDED);
+	}
+	PG_CATCH();
+	{
+		handle_error(slot);
+	}
+	PG_END_TRY();
+	proc_exit(0);
+}
