@@ -24,6 +24,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
+#include "replication/reorderbuffer.h"
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -92,6 +93,20 @@ may_execute_compat(Oid funcid, Oid roleid)
 						   ACL_EXECUTE) == ACLCHECK_OK;
 #else
 	return pg_proc_aclcheck(funcid, roleid, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
+/*
+ * PostgreSQL 17 made the tuples of decoded changes plain heap tuples.
+ */
+static inline HeapTuple
+change_new_tuple_compat(ReorderBufferChange *change)
+{
+#if PG_VERSION_NUM >= 170000
+	return change->data.tp.newtuple;
+#else
+	return change->data.tp.newtuple == NULL ? NULL :
+		&change->data.tp.newtuple->tuple;
 #endif
 }
 
