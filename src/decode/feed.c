@@ -60,7 +60,8 @@ typedef void (*ObjectWriter) (StringInfo out, const Feed *feed,
  * Makes the part of CloudEvents sources that names the database, as it is
  * called now: no historic snapshot is in place yet.
  *
- * A walsender is in no transaction here.
+ * A walsender is in no transaction here.  Names of databases have no encoding
+ * that one could rely on; their bytes are taken as they are.
  */
 static const char *
 make_source(void)

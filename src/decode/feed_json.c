@@ -246,14 +246,11 @@ append_cloud_boundary(StringInfo out, const char *kind,
 }
 
 void
-es_feed_append_uri(StringInfo out, const char *text, int len)
+es_feed_append_uri(StringInfo out, const char *bytes, int len)
 {
-	char	   *utf8 = pg_server_to_any(text, len, PG_UTF8);
 	const char *p;
 
-	if (utf8 != text)
-		len = strlen(utf8);
-	for (p = utf8; p < utf8 + len; p++)
+	for (p = bytes; p < bytes + len; p++)
 	{
 		unsigned char c = (unsigned char) *p;
 
@@ -263,8 +260,6 @@ es_feed_append_uri(StringInfo out, const char *text, int len)
 		else
 			appendStringInfo(out, "%%%02X", c);
 	}
-	if (utf8 != text)
-		pfree(utf8);
 }
 
 /*
@@ -283,13 +278,14 @@ append_stream(StringInfo out, const EsFeedTransaction *txn,
 	appendStringInfo(out, "\"%s", txn->source);
 	for (i = 0; i < (int) lengthof(segments); i++)
 	{
-		text	   *name;
+		char	   *name;
 
 		appendStringInfoChar(out, '/');
 		if (event->nulls[segments[i]])
 			continue;
-		name = DatumGetTextPP(event->values[segments[i]]);
-		es_feed_append_uri(out, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+		name = TextDatumGetCString(event->values[segments[i]]);
+		name = pg_server_to_any(name, strlen(name), PG_UTF8);
+		es_feed_append_uri(out, name, strlen(name));
 	}
 	appendStringInfoChar(out, '"');
 	append_column(out, "subject", event, ES_FEED_STREAM_ID, append_text);

@@ -54,9 +54,9 @@ extern void es_feed_append_commit(StringInfo out, EsFeedFormat format,
 								  const EsFeedTransaction *txn);
 
 /*
- * Appends len bytes of text as a segment of the path of a URI.
+ * Appends len bytes, of UTF-8 as a rule, as a segment of the path of a URI.
  */
-extern void es_feed_append_uri(StringInfo out, const char *text, int len);
+extern void es_feed_append_uri(StringInfo out, const char *bytes, int len);
 
 /*
  * Appends JSON in the encoding of the database, with every character beyond
