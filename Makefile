@@ -18,6 +18,9 @@ OBJS = \
 	src/catalog/catalog.o \
 	src/catalog/events.o \
 	src/decode/feed.o \
+	src/decode/feed_json.o \
+	src/decode/feed_options.o \
+	src/decode/feed_table.o \
 	src/decode/plugin.o \
 	src/decode/reader.o \
 	src/decode/wire.o \

@@ -151,3 +151,7 @@ export NODE_PATH=/usr/share/nodejs:$checkout/tmp_node/node_modules
 node_has_pg() {
 	node -e 'require("pg")' 2>/dev/null
 }
+
+node_has_cloudevents() {
+	node -e 'require("cloudevents")' 2>/dev/null
+}

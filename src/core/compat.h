@@ -26,6 +26,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "replication/message.h"
+#include "replication/reorderbuffer.h"
 #include "replication/slot.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -213,6 +214,20 @@ make_range_compat(TypeCacheEntry *typcache, RangeBound *lower,
 	return make_range(typcache, lower, upper, empty, NULL);
 #else
 	return make_range(typcache, lower, upper, empty);
+#endif
+}
+
+/*
+ * PostgreSQL 17 made the tuples of decoded changes plain heap tuples.
+ */
+static inline HeapTuple
+change_new_tuple_compat(ReorderBufferChange *change)
+{
+#if PG_VERSION_NUM >= 170000
+	return change->data.tp.newtuple;
+#else
+	return change->data.tp.newtuple == NULL ? NULL :
+		&change->data.tp.newtuple->tuple;
 #endif
 }
 
