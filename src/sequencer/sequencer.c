@@ -71,7 +71,7 @@ heal(EsSequencer *seq, const char *why)
 	read_tail(seq);
 	seq->row.healed_tx = old_healed_tx;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	events = es_heal(&seq->store, &seq->tail, 1, PG_INT64_MAX,
+	events = es_heal(&seq->store, &seq->tail, 1, PG_INT64_MAX - 1,
 					 InvalidXLogRecPtr, &seq->row.healed_tx);
 	PopActiveSnapshot();
 	seq->row.since_position = seq->tail.head + 1;
