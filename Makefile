@@ -36,6 +36,7 @@ OBJS = \
 	src/log/stream.o \
 	src/log/trigger.o \
 	src/log/xact.o \
+	src/monitor/monitor.o \
 	src/privilege/privilege.o \
 	src/sequencer/heal.o \
 	src/sequencer/main.o \
@@ -58,6 +59,7 @@ SQL_PARTS = \
 	src/ledger/ledger.sql \
 	src/log/read.sql \
 	src/sequencer/sequencer.sql \
+	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
