@@ -22,8 +22,12 @@ OBJS = \
 	src/decode/reader.o \
 	src/decode/wire.o \
 	src/ledger/entry.o \
+	src/ledger/find.o \
 	src/ledger/functions.o \
 	src/ledger/ledger.o \
+	src/ledger/log_fdw.o \
+	src/ledger/log_fdw_exec.o \
+	src/ledger/logscan.o \
 	src/ledger/rows.o \
 	src/log/append.o \
 	src/log/append_args.o \
@@ -44,6 +48,7 @@ SQL_PARTS = \
 	src/log/trigger.sql \
 	src/ledger/ledger.sql \
 	src/log/read.sql \
+	src/ledger/log.sql \
 	src/snapshot/snapshot.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
