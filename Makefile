@@ -25,8 +25,12 @@ OBJS = \
 	src/decode/reader.o \
 	src/decode/wire.o \
 	src/ledger/entry.o \
+	src/ledger/find.o \
 	src/ledger/functions.o \
 	src/ledger/ledger.o \
+	src/ledger/log_fdw.o \
+	src/ledger/log_fdw_exec.o \
+	src/ledger/logscan.o \
 	src/ledger/rows.o \
 	src/log/append.o \
 	src/log/append_args.o \
@@ -58,8 +62,12 @@ SQL_PARTS = \
 	src/log/trigger.sql \
 	src/ledger/ledger.sql \
 	src/log/read.sql \
+<<<<<<< HEAD
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \
+=======
+	src/ledger/log.sql \
+>>>>>>> wt-ledger
 	src/snapshot/snapshot.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql

@@ -31,6 +31,8 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/wait_event.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
 #include "utils/acl.h"
 #include "utils/rangetypes.h"
 #if PG_VERSION_NUM >= 160000
@@ -228,6 +230,49 @@ change_new_tuple_compat(ReorderBufferChange *change)
 #else
 	return change->data.tp.newtuple == NULL ? NULL :
 		&change->data.tp.newtuple->tuple;
+#endif
+}
+
+/*
+ * PostgreSQL 16 dropped the relations that make the expression null.
+ */
+static inline List *
+build_expression_pathkey_compat(PlannerInfo *root, Expr *expr, Oid opno,
+								Relids rel, bool create_it)
+{
+#if PG_VERSION_NUM >= 160000
+	return build_expression_pathkey(root, expr, opno, rel, create_it);
+#else
+	return build_expression_pathkey(root, expr, NULL, opno, rel, create_it);
+#endif
+}
+
+/*
+ * PostgreSQL 17 added fdw_restrictinfo, 18 the number of disabled nodes (which
+ * is 0 here).
+ */
+static inline ForeignPath *
+create_foreignscan_path_compat(PlannerInfo *root, RelOptInfo *rel,
+							   PathTarget *target, double rows,
+							   Cost startup_cost, Cost total_cost,
+							   List *pathkeys, Relids required_outer,
+							   Path *fdw_outerpath, List *fdw_restrictinfo,
+							   List *fdw_private)
+{
+#if PG_VERSION_NUM >= 180000
+	return create_foreignscan_path(root, rel, target, rows, 0, startup_cost,
+								   total_cost, pathkeys, required_outer,
+								   fdw_outerpath, fdw_restrictinfo,
+								   fdw_private);
+#elif PG_VERSION_NUM >= 170000
+	return create_foreignscan_path(root, rel, target, rows, startup_cost,
+								   total_cost, pathkeys, required_outer,
+								   fdw_outerpath, fdw_restrictinfo,
+								   fdw_private);
+#else
+	return create_foreignscan_path(root, rel, target, rows, startup_cost,
+								   total_cost, pathkeys, required_outer,
+								   fdw_outerpath, fdw_private);
 #endif
 }
 

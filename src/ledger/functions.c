@@ -32,6 +32,8 @@
 #include "ledger/ledger.h"
 #include "ledger/rows.h"
 
+PG_FUNCTION_INFO_V1(es_check_read_all);
+PG_FUNCTION_INFO_V1(es_check_read_category);
 PG_FUNCTION_INFO_V1(es_commit_entries);
 PG_FUNCTION_INFO_V1(es_commit_problem);
 PG_FUNCTION_INFO_V1(es_commits_before_insert);
@@ -362,4 +364,92 @@ es_pack_entries(PG_FUNCTION_ARGS)
 					 errdetail("The first %d do.", i)));
 	}
 	PG_RETURN_BYTEA_P(es_packer_finish(packer));
+}
+
+/*
+ * Checks the arguments that reading functions of the log have in common, of
+ * which the position has the number given and max_count the next one; returns
+ * max_count, or NULL for no limit.
+ */
+static Datum
+check_page(FunctionCallInfo fcinfo, int arg)
+{
+	int64		position = PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT64(arg);
+
+	if (position < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("position must not be negative"),
+				 errdetail("It is %lld.", (long long) position),
+				 errhint("The first event of the log has position 1; 0 reads from the beginning.")));
+	if (PG_ARGISNULL(arg + 1))
+		PG_RETURN_NULL();
+	if (PG_GETARG_INT64(arg + 1) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of events must be greater than zero"),
+				 errdetail("It is %lld.", (long long) PG_GETARG_INT64(arg + 1)),
+				 errhint("NULL means no limit.")));
+	PG_RETURN_INT64(PG_GETARG_INT64(arg + 1));
+}
+
+/*
+ * Raises an error unless the argument, an array of names, is NULL or has at
+ * least one element and no NULL ones.
+ */
+static void
+check_names(FunctionCallInfo fcinfo, int arg, const char *what)
+{
+	ArrayType  *names;
+
+	if (PG_ARGISNULL(arg))
+		return;
+	names = PG_GETARG_ARRAYTYPE_P(arg);
+	if (ARR_NDIM(names) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("%s must be a one-dimensional array", what)));
+	if (ArrayGetNItems(ARR_NDIM(names), ARR_DIMS(names)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", what),
+				 errhint("NULL means all of them.")));
+	if (array_contains_nulls(names))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not contain nulls", what)));
+}
+
+/*
+ * SQL: es_check_read_all(after_position bigint, max_count bigint,
+ *		categories text[], event_types text[]) returns bigint
+ *
+ * For the LIMIT clause, like es_check_read.
+ */
+Datum
+es_check_read_all(PG_FUNCTION_ARGS)
+{
+	check_names(fcinfo, 2, "categories");
+	check_names(fcinfo, 3, "event types");
+	return check_page(fcinfo, 0);
+}
+
+/*
+ * SQL: es_check_read_category(category text, after_position bigint,
+ *		max_count bigint) returns bigint
+ */
+Datum
+es_check_read_category(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("category must not be null"),
+				 errhint("es_read_all() reads all categories.")));
+	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("category must not be empty"),
+				 errhint("The category of a stream is what stands before the first hyphen of its id.")));
+	return check_page(fcinfo, 1);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ledger.c
- *	  The ledger es_commits: writing it, its end, and finding a transaction.
+ *	  The ledger es_commits: writing it, and where it ends.
  *
  * Copyright (c) 2026, event_store contributors
  *
@@ -22,11 +22,9 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/pg_lsn.h"
 #include "utils/rel.h"
@@ -408,70 +406,4 @@ es_ledger_tidy(const EsStore *store, EsLedgerTail *tail)
 	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(context);
 	return went;
-}
-
-/*
- * Looks for a transaction in a row.
- */
-static bool
-find_in_row(const EsLedgerRow *row, int64 tx, int64 *first_position,
-			EsCommit *commit)
-{
-	int64		position = row->first_position;
-	int			i;
-
-	if (tx < row->min_tx || tx > row->max_tx)
-		return false;
-	for (i = 0; i < row->nentries; i++)
-	{
-		const EsEntry *entry = &row->entries[i];
-
-		if (entry->tx == tx)
-		{
-			if (first_position != NULL)
-				*first_position = position;
-			if (commit != NULL)
-			{
-				commit->tx = tx;
-				commit->nevents = entry->nevents;
-				commit->committed_at = entry->committed_at;
-				commit->end_lsn = InvalidXLogRecPtr;
-			}
-			return true;
-		}
-		position += entry->nevents;
-	}
-	return false;
-}
-
-bool
-es_ledger_find(const EsStore *store, Snapshot snapshot, int64 tx,
-			   int64 *first_position, EsCommit *commit)
-{
-	Relation	commits = es_ledger_open(store, AccessShareLock);
-	Relation	index = index_open(store->commits_tx_range, AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(commits, NULL);
-	EsLedgerRow *row = palloc(sizeof(EsLedgerRow));
-	IndexScanDesc scan;
-	ScanKeyData key;
-	bool		found = false;
-
-	es_ledger_check_index(commits, index, GIST_AM_OID,
-						  Anum_es_commits_tx_range);
-	ScanKeyEntryInitialize(&key, 0, 1, RANGESTRAT_CONTAINS_ELEM,
-						   ANYELEMENTOID, InvalidOid, F_RANGE_CONTAINS_ELEM,
-						   Int64GetDatum(tx));
-	scan = index_beginscan_compat(commits, index, snapshot, 1, 0);
-	index_rescan(scan, &key, 1, NULL, 0);
-	while (!found && index_getnext_slot(scan, ForwardScanDirection, slot))
-	{
-		es_ledger_row_read(row, slot);
-		found = find_in_row(row, tx, first_position, commit);
-	}
-	index_endscan(scan);
-	pfree(row);
-	ExecDropSingleTupleTableSlot(slot);
-	index_close(index, AccessShareLock);
-	table_close(commits, AccessShareLock);
-	return found;
 }

@@ -1,0 +1,68 @@
+/*-------------------------------------------------------------------------
+ *
+ * log_fdw.h
+ *	  The relation behind es_log: what its planner tells its executor.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ES_LEDGER_LOG_FDW_H
+#define ES_LEDGER_LOG_FDW_H
+
+#include "catalog/catalog.h"
+#include "foreign/fdwapi.h"
+
+/* Columns of es_log_events: two, and then those of es_events */
+#define Natts_es_log_events				(2 + Natts_es_events)
+#define Anum_es_log_events_position		1
+#define Anum_es_log_events_committed_at	2
+#define Anum_es_log_events_tenant_id	(2 + Anum_es_events_tenant_id)
+#define Anum_es_log_events_stream_id	(2 + Anum_es_events_stream_id)
+
+/*
+ * How the events are found.
+ */
+typedef enum EsLogMode
+{
+	ES_LOG_FORWARD,				/* along the ledger, by position */
+	ES_LOG_BACKWARD,
+	ES_LOG_STREAM,				/* by the primary key of es_events; a stream */
+	ES_LOG_STREAM_BACKWARD
+} EsLogMode;
+
+/*
+ * What a condition that the scan takes care of compares with its value.
+ *
+ * ForeignScan.fdw_private is a list of two: the integers mode and number of
+ * events wanted (0 if that is not known), and the kinds of the conditions.
+ * ForeignScan.fdw_exprs has the expressions that give the values, in the same
+ * order; fdw_recheck_quals the whole conditions.
+ */
+typedef enum EsLogCondition
+{
+	ES_LOG_POSITION_LT = 1,		/* as the B-tree's strategies */
+	ES_LOG_POSITION_LE,
+	ES_LOG_POSITION_EQ,
+	ES_LOG_POSITION_GE,
+	ES_LOG_POSITION_GT,
+	ES_LOG_TENANT_IS,
+	ES_LOG_STREAM_IS
+} EsLogCondition;
+
+/*
+ * Makes sure that the foreign table is the extension's own es_log_events, and
+ * that its columns are as we made them; fills *store.
+ *
+ * Raises 42809 for another table, 55000 for changed columns.
+ */
+extern void es_log_check_table(Oid relid, EsStore *store);
+
+/* The executor's part: to fill the table of functions with. */
+extern void es_log_begin(ForeignScanState *node, int eflags);
+extern TupleTableSlot *es_log_iterate(ForeignScanState *node);
+extern void es_log_rescan(ForeignScanState *node);
+extern void es_log_end(ForeignScanState *node);
+extern void es_log_explain(ForeignScanState *node, struct ExplainState *es);
+
+#endif							/* ES_LEDGER_LOG_FDW_H */
