@@ -230,7 +230,9 @@ get_trigger_data(FunctionCallInfo fcinfo)
 /*
  * SQL: trigger BEFORE INSERT ON es_commits FOR EACH ROW
  *
- * Rows come from a dump as a rule: a damaged one must not get in.
+ * Rows come from a dump as a rule: a damaged one must not get in.  Where their
+ * transactions ended in the WAL of another server means nothing here, and the
+ * sequencer must not go on from there.
  */
 Datum
 es_commits_before_insert(PG_FUNCTION_ARGS)
@@ -238,6 +240,7 @@ es_commits_before_insert(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = get_trigger_data(fcinfo);
 	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
 	Datum		values[Natts_es_commits];
+	bool		nulls[Natts_es_commits];
 	const char *problem = "A column is null.";
 	bool		any_null = false;
 	EsStore		store;
@@ -271,7 +274,10 @@ es_commits_before_insert(PG_FUNCTION_ARGS)
 				 errmsg("row does not fit into the ledger of positions"),
 				 errdetail("%s", problem),
 				 errhint("Rows of the table \"es_commits\" are written by the sequencer, or restored from a dump as they are.")));
-	return PointerGetDatum(trigdata->tg_trigtuple);
+
+	values[Anum_es_commits_end_lsn - 1] = LSNGetDatum(InvalidXLogRecPtr);
+	memset(nulls, false, sizeof(nulls));
+	return PointerGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
 /*

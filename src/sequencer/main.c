@@ -194,7 +194,7 @@ work(EsSequencer *seq)
 	{
 		XLogRecPtr	begin = es_wal_position(seq->wal);
 		int64		old_head = seq->tail.head;
-		bool		left_over;
+		EsStepResult result;
 
 		ResetLatch(MyLatch);
 		if (shall_leave(seq))
@@ -202,7 +202,7 @@ work(EsSequencer *seq)
 		CHECK_FOR_INTERRUPTS();
 
 		flush_appends(seq);
-		left_over = es_sequencer_catch_up(seq);
+		result = es_sequencer_step(seq);
 		if (TimestampDifferenceExceeds(confirmed_at, GetCurrentTimestamp(),
 									   CONFIRM_INTERVAL_MS))
 		{
@@ -210,7 +210,9 @@ work(EsSequencer *seq)
 			confirmed_at = GetCurrentTimestamp();
 		}
 
-		if (left_over)
+		if (result == ES_STEP_MORE)
+			continue;
+		if (result == ES_STEP_LEFT_OVER)
 		{
 			(void) sleep_until_woken(seq, left_over_nap);
 			left_over_nap = Min(left_over_nap * 2, LEFT_OVER_MAX_NAP_MS);

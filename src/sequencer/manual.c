@@ -71,6 +71,7 @@ static void
 do_round(Round *round)
 {
 	EsSequencer seq;
+	EsStepResult result;
 
 	if (!es_sequencer_open(&seq, NULL))
 	{
@@ -78,14 +79,17 @@ do_round(Round *round)
 		return;
 	}
 	flush_wal();
-	while (es_sequencer_catch_up(&seq))
+	while ((result = es_sequencer_step(&seq)) != ES_STEP_DONE)
 	{
+		CHECK_FOR_INTERRUPTS();
+		if (result == ES_STEP_MORE)
+			continue;
+
 		/* A commit is not visible yet; it will be in a moment. */
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1,
 						 es_worker_wait_event(ES_WAIT_SEQUENCER_MAIN));
 		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
 	}
 	flush_wal();
 	es_sequencer_confirm(&seq);

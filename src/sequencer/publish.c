@@ -14,6 +14,7 @@
 #include "commands/async.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
@@ -167,6 +168,7 @@ note_copies(EsSequencer *seq, const EsDecodedCommit *commit)
 	{
 		seq->min_copied_tx = commit->message.min_copied_tx;
 		seq->copied_lsn = commit->end_lsn;
+		seq->copied_at = GetCurrentTimestamp();
 	}
 	seq->min_copied_tx = Min(seq->min_copied_tx, commit->message.min_copied_tx);
 	seq->max_copied_tx = Max(seq->max_copied_tx, commit->message.max_copied_tx);
@@ -281,6 +283,36 @@ copiers_are_left(void)
 	return false;
 }
 
+/*
+ * Is it time to give positions to the copies?
+ *
+ * A dump brings the ledger along, a subscription may: it must not be forestalled.
+ */
+static bool
+copies_are_ripe(const EsSequencer *seq)
+{
+	return TimestampDifferenceExceeds(seq->copied_at, GetCurrentTimestamp(),
+									  es_guc_sequencer_nap_time) &&
+		!copiers_are_left();
+}
+
+/*
+ * Reads the tail of the ledger, to which somebody may have restored rows.  Then
+ * notes that the slot goes on behind them.
+ */
+static void
+adopt_restored_ledger(EsSequencer *seq)
+{
+	int64		old_head = seq->tail.head;
+
+	es_ledger_read_tail(&seq->store, GetActiveSnapshot(), &seq->tail);
+	if (seq->tail.head == old_head)
+		return;
+	seq->row.since_position = seq->tail.head + 1;
+	seq->row.start_lsn = seq->resume_lsn;
+	es_state_write(&seq->store, &seq->row);
+}
+
 void
 es_publish_copies(EsSequencer *seq, bool force)
 {
@@ -291,22 +323,27 @@ es_publish_copies(EsSequencer *seq, bool force)
 		return;
 
 	es_publish_begin(seq);
-	if (!force && copiers_are_left())
+	if (!force && !copies_are_ripe(seq))
 	{
 		es_publish_commit(seq);
 		return;
 	}
+
+	/* Whoever restores the ledger at this moment finishes first. */
+	LockRelationOid(seq->store.commits, ShareRowExclusiveLock);
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	adopt_restored_ledger(seq);
+
 	events = es_heal(&seq->store, &seq->tail, seq->min_copied_tx,
 					 seq->max_copied_tx, seq->resume_lsn, &greatest);
-	if (events > 0)
+	if (greatest > seq->row.healed_tx)
 	{
-		if (greatest > seq->row.healed_tx)
-		{
-			seq->row.healed_tx = greatest;
-			es_state_write(&seq->store, &seq->row);
-		}
-		notify(seq);
+		seq->row.healed_tx = greatest;
+		es_state_write(&seq->store, &seq->row);
 	}
+	if (events > 0)
+		notify(seq);
 	es_publish_commit(seq);
 	seq->min_copied_tx = seq->max_copied_tx = 0;
 	if (events > 0)

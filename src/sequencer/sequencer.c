@@ -195,24 +195,20 @@ copies_are_wanted(const EsSequencer *seq)
 		pg_atomic_read_u64(&seq->slot->wanted_lsn) >= seq->copied_lsn;
 }
 
-bool
-es_sequencer_catch_up(EsSequencer *seq)
+EsStepResult
+es_sequencer_step(EsSequencer *seq)
 {
-	bool		left_over = false;
 	bool		at_end;
 
-	do
-	{
-		at_end = es_wal_read(seq->wal, es_guc_sequencer_batch_transactions,
-							 (Size) es_guc_sequencer_batch_wal * 1024);
-		left_over = es_publish(seq);
-		if (!at_end)
-			es_sequencer_confirm(seq);
-	} while (!at_end && !left_over);
-
-	if (!left_over && seq->min_copied_tx != 0)
+	at_end = es_wal_read(seq->wal, es_guc_sequencer_batch_transactions,
+						 (Size) es_guc_sequencer_batch_wal * 1024);
+	if (es_publish(seq))
+		return ES_STEP_LEFT_OVER;
+	if (!at_end)
+		return ES_STEP_MORE;
+	if (seq->min_copied_tx != 0)
 		es_publish_copies(seq, copies_are_wanted(seq));
-	return left_over;
+	return ES_STEP_DONE;
 }
 
 void

@@ -172,6 +172,7 @@ typedef struct EsSequencer
 	int64		min_copied_tx;	/* copies that may lack positions; 0: none */
 	int64		max_copied_tx;
 	XLogRecPtr	copied_lsn;		/* where the commit of the first of them ends */
+	TimestampTz copied_at;		/* when it was met */
 	XLogRecPtr	noted_lsn;		/* copies of commits up to here are in there */
 	int64		events;			/* sequenced by this process */
 	MemoryContext batch_context;	/* reset after each batch */
@@ -219,10 +220,19 @@ extern void es_publish_progress(EsSequencer *seq);
 extern bool es_sequencer_open(EsSequencer *seq, EsWorkerSlot *slot);
 
 /*
- * Works off what is in the flushed WAL.  Returns true when commits are left
- * over because their transactions still run.
+ * What is left to do after a step.
  */
-extern bool es_sequencer_catch_up(EsSequencer *seq);
+typedef enum EsStepResult
+{
+	ES_STEP_DONE,				/* everything in the flushed WAL is worked off */
+	ES_STEP_MORE,				/* there is more WAL to read */
+	ES_STEP_LEFT_OVER			/* commits wait until they are visible */
+} EsStepResult;
+
+/*
+ * Reads WAL for one batch and publishes it.
+ */
+extern EsStepResult es_sequencer_step(EsSequencer *seq);
 
 /*
  * Lets the slot forget the WAL that is worked off, as far as the ledger is on
