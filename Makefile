@@ -62,12 +62,9 @@ SQL_PARTS = \
 	src/log/trigger.sql \
 	src/ledger/ledger.sql \
 	src/log/read.sql \
-<<<<<<< HEAD
+	src/ledger/log.sql \
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \
-=======
-	src/ledger/log.sql \
->>>>>>> wt-ledger
 	src/snapshot/snapshot.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
