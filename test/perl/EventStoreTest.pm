@@ -25,6 +25,7 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
   new_node
+  worker_settings
   wait_for_server
   outcome
   succeeds
@@ -41,6 +42,14 @@ our @EXPORT = qw(
   finish_clients
   acknowledged
   acknowledged_is_stored
+  new_log_node
+  log_is_caught_up
+  log_is_whole
+  positions
+  sequencer_pid
+  sequencer_is_another
+  wait_for_lock
+  read_log
 );
 
 =head2 Servers
@@ -73,6 +82,22 @@ CONF
 	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
 	$node->start;
 	return $node;
+}
+
+=item worker_settings()
+
+The settings with which a server runs sequencers.
+
+=cut
+
+sub worker_settings
+{
+	my $conf = "shared_preload_libraries = 'event_store'\nwal_level = logical\n";
+
+	# Older minor releases do not know this one, and would not start.
+	$conf .= "output_plugin_libraries = 'event_store, pgoutput, test_decoding'\n"
+	  if run_command([ 'postgres', '--describe-config' ]) =~ /^output_plugin_libraries\t/m;
+	return $conf;
 }
 
 =item wait_for_server(node)
@@ -737,6 +762,181 @@ SQL
 		$ok &= is($others, '', "$name: no other event is stored");
 	}
 	return $ok;
+}
+
+=back
+
+=cut
+
+=head2 The global log
+
+=over
+
+=item new_log_node(name, init => {...}, conf => "...")
+
+A server with sequencers, a store in the database postgres, and settings that
+let crash tests crash it.
+
+=cut
+
+sub new_log_node
+{
+	my ($name, %opt) = @_;
+	my $node = new_node(
+		$name,
+		init => $opt{init} // {},
+		conf => worker_settings() . <<'CONF' . ($opt{conf} // ''));
+max_wal_senders = 10
+max_replication_slots = 10
+max_worker_processes = 20
+restart_after_crash = on
+deadlock_timeout = 20ms
+CONF
+	$node->safe_psql('postgres', 'CREATE EXTENSION event_store');
+	return $node;
+}
+
+=item log_is_caught_up(node, database, test name)
+
+All that is committed has its positions before long.
+
+=cut
+
+sub log_is_caught_up
+{
+	my ($node, $db, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return succeeds($node, $db, "SELECT es_wait_for_log('60 s')", 't', $name);
+}
+
+=item log_is_whole(node, database, test name, schema)
+
+Every committed event has one position, the positions are 1, 2, 3 ..., each
+stream keeps its order, and es_log and es_read_all say the same as the ledger.
+(All of it computed from es_commits, without the functions of the extension but
+the one that unpacks its rows.)
+
+=cut
+
+sub log_is_whole
+{
+	my ($node, $db, $name, $schema) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $path = defined $schema ? "$schema, pg_catalog" : 'public, pg_catalog';
+	my $problems = outcome($node, $db, <<"SQL");
+SET search_path = $path;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+CREATE TEMP TABLE entries AS
+	SELECT x.* FROM es_commits c, es_commit_entries(c.first_position, c.entries) x;
+CREATE TEMP TABLE whole AS
+	SELECT x.position + e.ordinal AS position, x.committed_at, e.* FROM es_events e LEFT JOIN entries x USING (tx);
+SELECT format('%s events of %s have no position, the first: %s %s, tx %s', count(*), (SELECT count(*) FROM whole),
+		(array_agg(stream_id ORDER BY tx))[1], (array_agg(version ORDER BY tx))[1], min(tx))
+	FROM whole WHERE position IS NULL HAVING count(*) > 0;
+SELECT format('%s positions, %s of them different, from %s to %s', count(position), count(DISTINCT position), min(position), max(position))
+	FROM whole HAVING count(position) <> count(DISTINCT position) OR max(position) <> count(position) OR min(position) <> 1;
+SELECT format('tx %s: %s events in the ledger, %s in the table', tx, x.events, e.events)
+	FROM entries x FULL JOIN (SELECT tx, count(*) AS events FROM es_events GROUP BY tx) e USING (tx)
+	WHERE x.events IS DISTINCT FROM e.events LIMIT 5;
+SELECT format('%s %s: version %s is at %s, version %s at %s', tenant_id, stream_id, before, position_before, version, position)
+	FROM (SELECT *, lag(version) OVER w AS before, lag(position) OVER w AS position_before FROM whole
+		WINDOW w AS (PARTITION BY tenant_id, stream_id ORDER BY version)) w
+	WHERE position <= position_before LIMIT 5;
+SELECT format('position %s: es_log has %s %s, the ledger %s %s', position, l.stream_id, l.version, w.stream_id, w.version)
+	FROM whole w FULL JOIN es_log l USING (position)
+	WHERE (l.tenant_id, l.stream_id, l.version, l.event_id, l.tx, l.ordinal, l.committed_at)
+		IS DISTINCT FROM (w.tenant_id, w.stream_id, w.version, w.event_id, w.tx, w.ordinal, w.committed_at) LIMIT 5;
+SELECT format('es_read_all gives position %s as number %s', position, n)
+	FROM (SELECT position, row_number() OVER () AS n FROM es_read_all()) r
+	WHERE position <> n AND NOT EXISTS (SELECT FROM es_events WHERE tenant_id <> '') LIMIT 5;
+SELECT format('the head is %s, the last position %s', es_head_position(), max(position))
+	FROM whole HAVING coalesce(max(position), 0) <> es_head_position();
+SELECT format('es_check: %s %s: %s', tenant_id, stream_id, problem) FROM es_check() LIMIT 5;
+ROLLBACK;
+SQL
+	return is($problems, 'ok ', $name);
+}
+
+=item positions(node, database, schema)
+
+Every event that has a position, in their order, as text.
+
+=cut
+
+sub positions
+{
+	my ($node, $db, $schema) = @_;
+	my $path = defined $schema ? "$schema, pg_catalog" : 'public, pg_catalog';
+	return $node->safe_psql($db, <<"SQL");
+SET search_path = $path;
+SET timezone = 'UTC';
+SELECT x.position + e.ordinal, x.committed_at, e.tenant_id, e.stream_id, e.version, e.event_id
+	FROM es_commits c, es_commit_entries(c.first_position, c.entries) x JOIN es_events e USING (tx)
+	ORDER BY 1;
+SQL
+}
+
+=item sequencer_pid(node, database)
+
+The process of the database's sequencer, waited for.
+
+=cut
+
+sub sequencer_pid
+{
+	my ($node, $db) = @_;
+	my $query = "SELECT %s FROM pg_stat_activity WHERE backend_type = 'event_store sequencer' AND datname = '$db'";
+
+	for (1 .. 10)
+	{
+		$node->poll_query_until('postgres', sprintf($query, 'count(*) = 1'))
+		  or die "no sequencer in $db";
+		my $pid = $node->safe_psql('postgres', sprintf($query, 'pid'));
+		return $pid if $pid =~ /^\d+$/;
+	}
+	die "no sequencer stays in $db";
+}
+
+=item sequencer_is_another(node, database, pid)
+
+Waits until the sequencer is another process than that.
+
+=cut
+
+sub sequencer_is_another
+{
+	my ($node, $db, $pid) = @_;
+	return $node->poll_query_until('postgres',
+		"SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'event_store sequencer'"
+		  . " AND datname = '$db' AND pid <> $pid");
+}
+
+=item wait_for_lock(node, database, pid)
+
+Waits until that process waits for a heavyweight lock.
+
+=cut
+
+sub wait_for_lock
+{
+	my ($node, $db, $pid) = @_;
+	$node->poll_query_until($db, "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $pid AND NOT granted)")
+	  or die "process $pid does not wait for a lock";
+	return;
+}
+
+=item read_log(node, database, after)
+
+What a reader that has got to a position reads next: "position stream version"
+of each event, joined by commas.
+
+=cut
+
+sub read_log
+{
+	my ($node, $db, $after) = @_;
+	return $node->safe_psql($db,
+		"SELECT string_agg(concat_ws(' ', position, stream_id, version), ', ') FROM es_read_all($after)");
 }
 
 =back
