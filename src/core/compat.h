@@ -22,6 +22,7 @@
 
 #include "access/genam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -100,6 +101,29 @@ may_execute_compat(Oid funcid, Oid roleid)
 #else
 	return pg_proc_aclcheck(funcid, roleid, ACL_EXECUTE) == ACLCHECK_OK;
 #endif
+}
+
+/*
+ * The same for databases.
+ */
+static inline bool
+database_ownercheck_compat(Oid database_oid, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database_oid, roleid);
+#else
+	return pg_database_ownercheck(database_oid, roleid);
+#endif
+}
+
+/*
+ * PostgreSQL 16, and minor releases of 15, mark what an interrupted DROP
+ * DATABASE has left behind.
+ */
+static inline bool
+database_is_invalid_compat(const FormData_pg_database *database)
+{
+	return database->datconnlimit == -2;
 }
 
 /*
