@@ -21,6 +21,8 @@ OBJS = \
 	src/decode/plugin.o \
 	src/decode/reader.o \
 	src/decode/wire.o \
+	src/launcher/hooks.o \
+	src/launcher/launcher.o \
 	src/log/append.o \
 	src/log/append_args.o \
 	src/log/idempotency.o \

@@ -537,7 +537,10 @@ es_worker_send_request(void)
 {
 	EsWorkerSlot *slot = peek_own_slot();
 
-	if (slot != NULL && slot->pid != 0)
+	/* The launcher knows of the others, and tries them again by itself. */
+	if (slot != NULL &&
+		(slot->pid != 0 || (slot->state != ES_SEQUENCER_UNKNOWN &&
+							slot->state != ES_SEQUENCER_NOT_NEEDED)))
 		unpin();
 	else
 		raise_request(ES_REQUEST_SOON);
