@@ -25,6 +25,7 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(
   new_node
+  worker_settings
   wait_for_server
   outcome
   succeeds
@@ -73,6 +74,22 @@ CONF
 	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
 	$node->start;
 	return $node;
+}
+
+=item worker_settings()
+
+The settings with which a server runs sequencers.
+
+=cut
+
+sub worker_settings
+{
+	my $conf = "shared_preload_libraries = 'event_store'\nwal_level = logical\n";
+
+	# Older minor releases do not know this one, and would not start.
+	$conf .= "output_plugin_libraries = 'event_store, pgoutput, test_decoding'\n"
+	  if run_command([ 'postgres', '--describe-config' ]) =~ /^output_plugin_libraries\t/m;
+	return $conf;
 }
 
 =item wait_for_server(node)
