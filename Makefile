@@ -24,6 +24,8 @@ OBJS = \
 	src/decode/plugin.o \
 	src/decode/reader.o \
 	src/decode/wire.o \
+	src/launcher/hooks.o \
+	src/launcher/launcher.o \
 	src/ledger/entry.o \
 	src/ledger/find.o \
 	src/ledger/functions.o \

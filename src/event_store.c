@@ -13,6 +13,7 @@
 
 #include "catalog/catalog.h"
 #include "core/guc.h"
+#include "launcher/launcher.h"
 #include "log/log.h"
 #include "worker/worker.h"
 
@@ -34,4 +35,6 @@ _PG_init(void)
 	es_catalog_init();
 	es_xact_init();
 	es_worker_init();
+	es_launcher_init();
+	es_hooks_init();
 }

@@ -22,6 +22,7 @@
 
 #include "access/genam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -152,6 +153,19 @@ slot_is_invalid_compat(ReplicationSlot *slot)
 }
 
 /*
+ * The same for databases.
+ */
+static inline bool
+database_ownercheck_compat(Oid database_oid, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database_oid, roleid);
+#else
+	return pg_database_ownercheck(database_oid, roleid);
+#endif
+}
+
+/*
  * PostgreSQL 17 added failover and synced.
  */
 static inline void
@@ -175,6 +189,16 @@ acquire_slot_compat(const char *name, bool nowait)
 #else
 	ReplicationSlotAcquire(name, nowait);
 #endif
+}
+
+/*
+ * PostgreSQL 16, and minor releases of 15, mark what an interrupted DROP
+ * DATABASE has left behind.
+ */
+static inline bool
+database_is_invalid_compat(const FormData_pg_database *database)
+{
+	return database->datconnlimit == -2;
 }
 
 /*

@@ -244,6 +244,19 @@ work(EsSequencer *seq)
 }
 
 /*
+ * Tidies up where there is no store any more.
+ */
+static void
+note_gone(EsWorkerSlot *slot)
+{
+	es_sequencer_clean_up();
+
+	/* The next store begins from the beginning. */
+	pg_atomic_write_u64(&slot->head, 0);
+	es_worker_set_state(slot, ES_SEQUENCER_NOT_NEEDED);
+}
+
+/*
  * Handles an error: the last thing that this process does.
  */
 static void
@@ -271,10 +284,10 @@ handle_error(EsWorkerSlot *slot)
 	gone = !OidIsValid(get_extension_oid(ES_EXTENSION_NAME, true));
 	CommitTransactionCommand();
 	if (gone)
-		es_sequencer_clean_up();
-	es_worker_set_state(slot, gone ? ES_SEQUENCER_NOT_NEEDED :
-						unavailable ? ES_SEQUENCER_UNAVAILABLE :
-						ES_SEQUENCER_FAILED);
+		note_gone(slot);
+	else
+		es_worker_set_state(slot, unavailable ? ES_SEQUENCER_UNAVAILABLE :
+							ES_SEQUENCER_FAILED);
 	proc_exit(gone ? 0 : 1);
 }
 
@@ -305,8 +318,7 @@ es_sequencer_main(Datum main_arg)
 				proc_exit(0);
 			}
 		}
-		es_sequencer_clean_up();
-		es_worker_set_state(slot, ES_SEQUENCER_NOT_NEEDED);
+		note_gone(slot);
 	}
 	PG_CATCH();
 	{

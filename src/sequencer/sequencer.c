@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "replication/slot.h"
 #include "storage/lock.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -169,6 +170,11 @@ es_sequencer_open(EsSequencer *seq, EsWorkerSlot *slot)
 							NameStr(seq->row.slot_name), why)));
 	}
 	es_slot_drop_others(NameStr(seq->row.slot_name));
+
+	/* A process for one round: PostgreSQL's lines about it would be noise. */
+	if (slot == NULL && log_min_messages < WARNING)
+		SetConfigOption("log_min_messages", "warning", PGC_SUSET,
+						PGC_S_OVERRIDE);
 
 	StartTransactionCommand();
 	seq->wal = es_wal_open(&seq->store.key);

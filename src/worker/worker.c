@@ -14,6 +14,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -22,6 +24,7 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/shmem.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "core/compat.h"
@@ -31,12 +34,17 @@
 
 #define TRANCHE_NAME	"event_store"
 
-/* How long es_worker_hold waits for the sequencer before it goes on */
-#define HOLD_TIMEOUT_MS	30000
+/*
+ * How long es_worker_hold waits for the sequencer before it sends SIGTERM, and
+ * before it goes on anyway.
+ */
+#define HOLD_PATIENCE_MS	300
+#define HOLD_TIMEOUT_MS		15000
 
 typedef struct EsShared
 {
 	pg_atomic_uint32 launcher;	/* procno of the launcher + 1, 0 for none */
+	pg_atomic_uint32 lost_request;	/* a request found no free slot */
 	int			nslots;
 	EsWorkerSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } EsShared;
@@ -44,6 +52,12 @@ typedef struct EsShared
 static EsShared *shared = NULL;
 static LWLock *lock = NULL;
 static EsWorkerSlot *attached = NULL;
+static EsWorkerSlot *pinned = NULL; /* by es_worker_prepare_request */
+
+/* The databases that this process holds, as often as it does */
+static Oid *held = NULL;
+static int	held_used = 0;
+static int	held_size = 0;
 
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
@@ -74,8 +88,9 @@ clear_slot(EsWorkerSlot *slot)
 	slot->state = ES_SEQUENCER_UNKNOWN;
 	slot->pid = 0;
 	slot->procno = -1;
-	slot->holder = 0;
+	slot->holders = 0;
 	slot->stop_requested = false;
+	slot->ended_on_request = false;
 	slot->started_at = 0;
 	slot->ended_at = 0;
 	NameStr(slot->slot_name)[0] = '\0';
@@ -88,7 +103,7 @@ clear_slot(EsWorkerSlot *slot)
 	slot->error_at = 0;
 	slot->error_code = 0;
 	slot->error_text[0] = '\0';
-	pg_atomic_write_u32(&slot->requested, 0);
+	pg_atomic_write_u32(&slot->requested, ES_REQUEST_NONE);
 	pg_atomic_write_u32(&slot->waiting, 0);
 	pg_atomic_write_u64(&slot->append_lsn, 0);
 	pg_atomic_write_u64(&slot->wanted_lsn, 0);
@@ -99,7 +114,8 @@ clear_slot(EsWorkerSlot *slot)
 static void
 init_slot(EsWorkerSlot *slot)
 {
-	pg_atomic_init_u32(&slot->requested, 0);
+	pg_atomic_init_u32(&slot->requested, ES_REQUEST_NONE);
+	pg_atomic_init_u32(&slot->pins, 0);
 	pg_atomic_init_u32(&slot->waiting, 0);
 	pg_atomic_init_u64(&slot->append_lsn, 0);
 	pg_atomic_init_u64(&slot->wanted_lsn, 0);
@@ -123,6 +139,7 @@ start_shared_memory(void)
 	if (!found)
 	{
 		pg_atomic_init_u32(&shared->launcher, 0);
+		pg_atomic_init_u32(&shared->lost_request, 0);
 		shared->nslots = es_guc_max_databases;
 		for (i = 0; i < shared->nslots; i++)
 			init_slot(&shared->slots[i]);
@@ -166,34 +183,63 @@ es_worker_slot(int number)
 	return &shared->slots[number];
 }
 
+/*
+ * Returns the slot of a database, NULL when it has none.  Needs the lock.
+ */
+static EsWorkerSlot *
+find_slot(Oid database_oid)
+{
+	int			i;
+
+	for (i = 0; i < shared->nslots; i++)
+	{
+		if (shared->slots[i].database_oid == database_oid)
+			return &shared->slots[i];
+	}
+	return NULL;
+}
+
 EsWorkerSlot *
 es_worker_find(Oid database_oid, bool create)
 {
-	EsWorkerSlot *found = NULL;
-	EsWorkerSlot *empty = NULL;
-	int			i;
+	EsWorkerSlot *slot;
 
-	if (shared == NULL)
+	if (shared == NULL || !OidIsValid(database_oid))
 		return NULL;
 
 	LWLockAcquire(lock, create ? LW_EXCLUSIVE : LW_SHARED);
-	for (i = 0; i < shared->nslots && found == NULL; i++)
+	slot = find_slot(database_oid);
+	if (slot == NULL && create)
 	{
-		EsWorkerSlot *slot = &shared->slots[i];
-
-		if (slot->database_oid == database_oid)
-			found = slot;
-		else if (empty == NULL && !OidIsValid(slot->database_oid))
-			empty = slot;
-	}
-	if (found == NULL && create && empty != NULL)
-	{
-		clear_slot(empty);
-		empty->database_oid = database_oid;
-		found = empty;
+		slot = find_slot(InvalidOid);
+		if (slot != NULL)
+		{
+			clear_slot(slot);
+			slot->database_oid = database_oid;
+		}
 	}
 	LWLockRelease(lock);
-	return found;
+	return slot;
+}
+
+void
+es_worker_free(Oid database_oid, bool force)
+{
+	EsWorkerSlot *slot;
+	bool		freed = false;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	slot = find_slot(database_oid);
+	if (slot != NULL && slot->pid == 0 && slot->holders == 0 &&
+		pg_atomic_read_u32(&slot->pins) == 0 &&
+		(force || pg_atomic_read_u32(&slot->requested) == ES_REQUEST_NONE))
+	{
+		clear_slot(slot);
+		freed = true;
+	}
+	LWLockRelease(lock);
+	if (freed)
+		ConditionVariableBroadcast(&slot->changed);
 }
 
 /*
@@ -221,6 +267,9 @@ es_worker_wake_launcher(void)
 
 /*
  * Gives the slot back at the end of the sequencer.
+ *
+ * When this runs, the process has released its replication slot and, if it
+ * attached before it connected, is gone from the proc array.
  */
 static void
 detach(int code, Datum arg)
@@ -236,6 +285,8 @@ detach(int code, Datum arg)
 		slot->pid = 0;
 		slot->procno = -1;
 		slot->ended_at = GetCurrentTimestamp();
+		slot->ended_on_request = slot->stop_requested ||
+			slot->state == ES_SEQUENCER_STOPPED;
 		slot->stop_requested = false;
 		if (slot->state < ES_SEQUENCER_FAILED)
 			slot->state = ES_SEQUENCER_STOPPED;
@@ -252,20 +303,23 @@ es_worker_attach(EsWorkerSlot *slot)
 	bool		result = false;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	if (slot->pid == 0 && slot->holder == 0)
+	if (slot->pid == 0 && slot->holders == 0)
 	{
 		slot->pid = MyProcPid;
 		slot->procno = my_proc_number_compat();
 		slot->state = ES_SEQUENCER_STARTING;
 		slot->stop_requested = false;
+		slot->ended_on_request = false;
 		slot->started_at = GetCurrentTimestamp();
 		result = true;
 	}
+	else if (slot->pid == 0)
+		slot->ended_on_request = true;
 	LWLockRelease(lock);
 	if (result)
 	{
 		attached = slot;
-		before_shmem_exit(detach, (Datum) 0);
+		on_shmem_exit(detach, (Datum) 0);
 	}
 	return result;
 }
@@ -273,12 +327,19 @@ es_worker_attach(EsWorkerSlot *slot)
 void
 es_worker_set_state(EsWorkerSlot *slot, EsSequencerState state)
 {
+	EsSequencerState before;
+
 	if (slot == NULL || slot->state == state)
 		return;
 	LWLockAcquire(lock, LW_EXCLUSIVE);
+	before = slot->state;
 	slot->state = state;
 	LWLockRelease(lock);
 	ConditionVariableBroadcast(&slot->changed);
+
+	/* The launcher does not start too many at once. */
+	if (before == ES_SEQUENCER_STARTING)
+		es_worker_wake_launcher();
 }
 
 uint32
@@ -334,6 +395,7 @@ es_worker_note_error(EsWorkerSlot *slot, int sqlstate, const char *text)
 		return true;
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	is_new = slot->error_at == 0 || slot->failures == 0 ||
+		slot->last_batch_at > slot->error_at ||
 		slot->error_code != sqlstate ||
 		strncmp(slot->error_text, text, ES_MAX_ERROR_TEXT - 1) != 0;
 	slot->error_at = GetCurrentTimestamp();
@@ -359,7 +421,7 @@ peek_own_slot(void)
 	static EsWorkerSlot *known = NULL;
 	int			i;
 
-	if (shared == NULL)
+	if (shared == NULL || !OidIsValid(MyDatabaseId))
 		return NULL;
 	if (known != NULL && known->database_oid == MyDatabaseId)
 		return known;
@@ -392,11 +454,82 @@ es_worker_appended(XLogRecPtr lsn)
 		wake_process(slot->procno);
 }
 
+/*
+ * Takes back the pin of es_worker_prepare_request.
+ */
+static void
+unpin(void)
+{
+	if (pinned != NULL)
+		pg_atomic_fetch_sub_u32(&pinned->pins, 1);
+	pinned = NULL;
+}
+
+static void
+unpin_at_exit(int code, Datum arg)
+{
+	unpin();
+}
+
+/*
+ * Makes sure that this database has a slot, which is not freed before the
+ * request has been sent.
+ */
 void
 es_worker_prepare_request(void)
 {
-	if (shared != NULL && peek_own_slot() == NULL)
-		(void) es_worker_find(MyDatabaseId, true);
+	static bool registered = false;
+	EsWorkerSlot *slot;
+
+	if (shared == NULL || !OidIsValid(MyDatabaseId) || pinned != NULL)
+		return;
+	if (!registered)
+		before_shmem_exit(unpin_at_exit, (Datum) 0);
+	registered = true;
+
+	slot = peek_own_slot();
+	if (slot != NULL && slot->pid != 0)
+		return;					/* a sequencer keeps its slot */
+
+	slot = es_worker_find(MyDatabaseId, true);
+	if (slot == NULL)
+		return;
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	if (slot->database_oid == MyDatabaseId)
+	{
+		pg_atomic_fetch_add_u32(&slot->pins, 1);
+		pinned = slot;
+	}
+	LWLockRelease(lock);
+}
+
+/*
+ * Raises the request for a slot, and tells the launcher if it can do something
+ * about it.
+ *
+ * A sequencer that is just looking around may have missed what this
+ * transaction did: the request then outlives it.
+ */
+static void
+raise_request(EsRequest wanted)
+{
+	EsWorkerSlot *slot = peek_own_slot();
+	uint32		old;
+
+	if (slot == NULL)
+	{
+		if (shared != NULL &&
+			pg_atomic_exchange_u32(&shared->lost_request, 1) == 0)
+			es_worker_wake_launcher();
+		return;
+	}
+	old = pg_atomic_read_u32(&slot->requested);
+	while (old < (uint32) wanted &&
+		   !pg_atomic_compare_exchange_u32(&slot->requested, &old, wanted))
+		;
+	unpin();
+	if (old < (uint32) wanted && slot->pid == 0)
+		es_worker_wake_launcher();
 }
 
 void
@@ -405,40 +538,137 @@ es_worker_send_request(void)
 	EsWorkerSlot *slot = peek_own_slot();
 
 	/* The launcher knows of the others, and tries them again by itself. */
-	if (slot == NULL || slot->pid != 0 ||
-		(slot->state != ES_SEQUENCER_UNKNOWN &&
-		 slot->state != ES_SEQUENCER_NOT_NEEDED))
+	if (slot != NULL &&
+		(slot->pid != 0 || (slot->state != ES_SEQUENCER_UNKNOWN &&
+							slot->state != ES_SEQUENCER_NOT_NEEDED)))
+		unpin();
+	else
+		raise_request(ES_REQUEST_SOON);
+}
+
+void
+es_worker_send_request_at_once(void)
+{
+	EsWorkerSlot *slot = peek_own_slot();
+
+	raise_request(ES_REQUEST_AT_ONCE);
+	if (slot != NULL)
+		es_worker_wake(slot);
+}
+
+void
+es_worker_cancel_request(void)
+{
+	unpin();
+}
+
+bool
+es_worker_take_lost_request(void)
+{
+	return pg_atomic_exchange_u32(&shared->lost_request, 0) != 0;
+}
+
+static void
+release_at_exit(int code, Datum arg)
+{
+	es_worker_release_all();
+}
+
+/*
+ * Makes room to remember one more held database.
+ */
+static void
+reserve_held(void)
+{
+	if (held_used < held_size)
 		return;
-	if (pg_atomic_exchange_u32(&slot->requested, 1) == 0)
-		es_worker_wake_launcher();
+	if (held == NULL)
+	{
+		held = MemoryContextAlloc(TopMemoryContext, 8 * sizeof(Oid));
+		held_size = 8;
+		before_shmem_exit(release_at_exit, (Datum) 0);
+	}
+	else
+	{
+		held = repalloc(held, 2 * held_size * sizeof(Oid));
+		held_size *= 2;
+	}
+}
+
+/*
+ * Counts this process among the holders of a database, and remembers it.
+ * Returns the slot, or NULL if none is free.
+ */
+static EsWorkerSlot *
+add_holder(Oid database_oid)
+{
+	EsWorkerSlot *slot;
+
+	reserve_held();
+	do
+	{
+		slot = es_worker_find(database_oid, true);
+		if (slot == NULL)
+			return NULL;
+		LWLockAcquire(lock, LW_EXCLUSIVE);
+		if (slot->database_oid == database_oid)
+		{
+			slot->holders++;
+			held[held_used++] = database_oid;
+			LWLockRelease(lock);
+			return slot;
+		}
+		LWLockRelease(lock);
+	} while (true);
+}
+
+/*
+ * Tells the sequencer of a slot to leave, with force by a signal.  Returns
+ * true when there is none (any more).
+ */
+static bool
+tell_to_leave(EsWorkerSlot *slot, bool force)
+{
+	bool		gone;
+
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	gone = (slot->pid == 0);
+	if (!gone)
+	{
+		slot->stop_requested = true;
+		if (force)
+			kill(slot->pid, SIGTERM);
+		wake_process(slot->procno);
+	}
+	LWLockRelease(lock);
+	return gone;
 }
 
 void
 es_worker_hold(Oid database_oid)
 {
-	EsWorkerSlot *slot = es_worker_find(database_oid, true);
-	TimestampTz deadline;
-	bool		gone = false;
+	EsWorkerSlot *slot;
+	TimestampTz start = GetCurrentTimestamp();
+	bool		forced = false;
 
-	if (slot == NULL)
+	if (shared == NULL)
 		return;
-	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-										   HOLD_TIMEOUT_MS);
+	slot = add_holder(database_oid);
+	if (slot == NULL)
+		return;					/* then it has no sequencer */
+
 	ConditionVariablePrepareToSleep(&slot->changed);
 	for (;;)
 	{
-		LWLockAcquire(lock, LW_EXCLUSIVE);
-		slot->holder = MyProcPid;
-		gone = (slot->pid == 0);
-		if (!gone)
-		{
-			slot->stop_requested = true;
-			wake_process(slot->procno);
-		}
-		LWLockRelease(lock);
-		if (gone || GetCurrentTimestamp() >= deadline)
+		TimestampTz now = GetCurrentTimestamp();
+		bool		force = !forced &&
+			TimestampDifferenceExceeds(start, now, HOLD_PATIENCE_MS);
+
+		if (tell_to_leave(slot, force) ||
+			TimestampDifferenceExceeds(start, now, HOLD_TIMEOUT_MS))
 			break;
-		(void) ConditionVariableTimedSleep(&slot->changed, 1000,
+		forced = forced || force;
+		(void) ConditionVariableTimedSleep(&slot->changed, HOLD_PATIENCE_MS,
 										   es_worker_wait_event(ES_WAIT_FOR_STOP));
 	}
 	ConditionVariableCancelSleep();
@@ -447,14 +677,26 @@ es_worker_hold(Oid database_oid)
 void
 es_worker_release(Oid database_oid)
 {
-	EsWorkerSlot *slot = es_worker_find(database_oid, false);
+	EsWorkerSlot *slot;
+	int			i = held_used - 1;
 
-	if (slot == NULL)
+	while (i >= 0 && held[i] != database_oid)
+		i--;
+	if (i < 0)
 		return;
+	held[i] = held[--held_used];
+
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	if (slot->holder == MyProcPid)
-		slot->holder = 0;
+	slot = find_slot(database_oid);
+	if (slot != NULL && slot->holders > 0)
+		slot->holders--;
 	LWLockRelease(lock);
-	pg_atomic_write_u32(&slot->requested, 1);
 	es_worker_wake_launcher();
+}
+
+void
+es_worker_release_all(void)
+{
+	while (held_used > 0)
+		es_worker_release(held[held_used - 1]);
 }

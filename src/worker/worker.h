@@ -51,6 +51,16 @@ typedef enum EsSequencerState
 } EsSequencerState;
 
 /*
+ * How much a sequencer is wanted.
+ */
+typedef enum EsRequest
+{
+	ES_REQUEST_NONE,
+	ES_REQUEST_SOON,			/* when retry_at is over */
+	ES_REQUEST_AT_ONCE			/* the extension has come or gone */
+} EsRequest;
+
+/*
  * The sequencer of one database.
  */
 typedef struct EsWorkerSlot
@@ -60,9 +70,10 @@ typedef struct EsWorkerSlot
 	EsSequencerState state;
 	int			pid;			/* of the attached sequencer, 0 when there is none */
 	int			procno;			/* its place in the proc array, -1 for none */
-	int			holder;			/* pid of a session that needs the database for
-								 * itself, 0 for none */
+	int			holders;		/* sessions that need the database for
+								 * themselves */
 	bool		stop_requested; /* the sequencer shall leave */
+	bool		ended_on_request;	/* the last one left because it was told */
 	TimestampTz started_at;
 	TimestampTz ended_at;
 	NameData	slot_name;		/* replication slot, empty when there is none */
@@ -77,7 +88,8 @@ typedef struct EsWorkerSlot
 	char		error_text[ES_MAX_ERROR_TEXT];
 
 	/* Atomic */
-	pg_atomic_uint32 requested; /* a session wants a sequencer */
+	pg_atomic_uint32 requested; /* a session wants a sequencer: EsRequest */
+	pg_atomic_uint32 pins;		/* sessions about to request one */
 	pg_atomic_uint32 waiting;	/* the sequencer sleeps until it is woken */
 	pg_atomic_uint64 append_lsn;	/* where the newest commit of an append ends */
 	pg_atomic_uint64 wanted_lsn;	/* how far sessions wait for it */
@@ -115,12 +127,20 @@ extern EsWorkerSlot *es_worker_slot(int number);
  */
 extern EsWorkerSlot *es_worker_find(Oid database_oid, bool create);
 
+/*
+ * Frees the slot of a database without a sequencer, unless a session needs
+ * it; with force, also when a sequencer has been requested.
+ */
+extern void es_worker_free(Oid database_oid, bool force);
+
 /* Tells who the launcher is, procno -1 for nobody; wakes the launcher. */
 extern void es_worker_set_launcher(int procno);
 extern void es_worker_wake_launcher(void);
 
 /*
- * Makes this process the sequencer of a slot, until it exits.
+ * Makes this process the sequencer of a slot, until it exits.  To be called
+ * before it connects to the database: then it is gone from the database, and
+ * has released its replication slot, when the slot says so.
  *
  * Returns false when the database has one already, or somebody needs the
  * database for himself.
@@ -129,6 +149,9 @@ extern bool es_worker_attach(EsWorkerSlot *slot);
 
 /*
  * Sets the state of a slot and tells those who wait for it.
+ *
+ * A sequencer that leaves for a setting sets ES_SEQUENCER_STOPPED: otherwise
+ * the launcher takes its end for a failure.
  */
 extern void es_worker_set_state(EsWorkerSlot *slot, EsSequencerState state);
 
@@ -169,10 +192,22 @@ extern void es_worker_appended(XLogRecPtr lsn);
 
 /*
  * Asks the launcher for a sequencer of this database, if it has none.  The
- * former may take the lock; the latter, after the commit, takes none.
+ * first may take the lock; the others, after the commit, take none.
+ *
+ * es_worker_send_request_at_once is for when the extension has been created or
+ * dropped: the launcher does not wait for retry_at, and a sequencer that is
+ * there looks around.  es_worker_cancel_request takes back what was prepared;
+ * forgetting it keeps a slot from being freed, no more.
  */
 extern void es_worker_prepare_request(void);
 extern void es_worker_send_request(void);
+extern void es_worker_send_request_at_once(void);
+extern void es_worker_cancel_request(void);
+
+/*
+ * Did a session ask for a sequencer while all slots were taken?  Forgets it.
+ */
+extern bool es_worker_take_lost_request(void);
 
 /* Wakes the sequencer of a slot, whatever it waits for. */
 extern void es_worker_wake(EsWorkerSlot *slot);
@@ -181,8 +216,18 @@ extern void es_worker_wake(EsWorkerSlot *slot);
  * Makes the sequencer of a database leave, waits until it has, and keeps the
  * launcher from starting another until es_worker_release or the end of this
  * process.
+ *
+ * Asks first, then sends SIGTERM, and gives up after a while: the caller's
+ * command then says what is in its way.  May be cancelled; what it raises
+ * leaves the database held.
  */
 extern void es_worker_hold(Oid database_oid);
+
+/*
+ * Lets the launcher go on with a database, or with all that this process
+ * holds.  Raise nothing.
+ */
 extern void es_worker_release(Oid database_oid);
+extern void es_worker_release_all(void);
 
 #endif							/* ES_WORKER_WORKER_H */
