@@ -81,7 +81,7 @@ RESET event_store.tenant_id;
 SELECT events();
 SELECT name, value, events(name, value)
   FROM (VALUES ('categories', 'order'), ('categories', 'orde'), ('categories', 'order-1'), ('categories', ' order2 ,payment,order2'), ('categories', '""'), ('categories', 'ORDER'),
-               ('event_types', 'A'), ('event_types', '"B, C",ordea'), ('event_types', 'B, C'), ('event_types', '" ", """A"""'),
+               ('event_types', 'A'), ('event_types', '"B, C",ordea'), ('event_types', 'B, C'), ('event_types', 'ordea,z,B,y,A,x,C'), ('event_types', '" ", """A"""'),
                ('tenants', ''), ('tenants', 'acme'), ('tenants', ',acme'), ('tenants', '"a, ""b"""'), ('tenants', '"",b'),
                ('transactions', 'false'), ('format', 'json')) o(name, value);
 SELECT events('categories', 'order', 'event_types', 'A', 'tenants', 'acme', 'transactions', '1');
