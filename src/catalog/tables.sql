@@ -121,7 +121,8 @@ COMMENT ON COLUMN es_sequencer_state.system_identifier IS 'the server whose WAL 
 COMMENT ON COLUMN es_sequencer_state.database_oid IS 'the database that the store was in';
 COMMENT ON COLUMN es_sequencer_state.store_oid IS 'the table es_events of the store: its OID';
 COMMENT ON COLUMN es_sequencer_state.slot_name IS 'the replication slot';
-COMMENT ON COLUMN es_sequencer_state.start_lsn IS 'where the slot began to read';
+COMMENT ON COLUMN es_sequencer_state.start_lsn IS
+  'all commits up to here are dealt with; the ledger may know better (es_commits.end_lsn), the slot may not';
 COMMENT ON COLUMN es_sequencer_state.since_position IS 'the first position that the slot has given';
 COMMENT ON COLUMN es_sequencer_state.healed_tx IS
   'the greatest number of a transaction that got its positions from the table es_events and not from the WAL';

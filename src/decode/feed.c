@@ -258,7 +258,10 @@ take_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	}
 	MemoryContextSwitchTo(old);
 	if (!wanted)
+	{
+		MemoryContextReset(feed->context);
 		return;
+	}
 
 	if (feed->txn.nevents == 0 && feed->options.transactions)
 		write_object(ctx, append_begin, NULL);
@@ -272,7 +275,6 @@ commit_transaction(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 {
 	Feed	   *feed = ctx->output_plugin_private;
 
-	MemoryContextReset(feed->context);
 	feed->unreported = 0;
 	OutputPluginUpdateProgress(ctx, feed->txn.nevents == 0);
 	if (feed->txn.nevents > 0 && feed->options.transactions)

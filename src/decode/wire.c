@@ -63,6 +63,23 @@ es_wire_encode(const EsWireMessage *message, const pg_uuid_t *key,
 	Assert(p == buffer + ES_WIRE_SIZE);
 }
 
+/*
+ * Logs that a message is not one that an append has written; returns false.
+ *
+ * Damaged WAL would not get this far.  Whoever could read the key, by decoding
+ * the WAL, can write such a message, and must not stop the log with it.
+ */
+static bool
+is_forged(Size size, int64 tx, int32 nevents)
+{
+	ereport(LOG,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("ignored a message of the event store in the WAL that makes no sense"),
+			 errdetail("It has %zu bytes, and tells of %d events of tx %lld.",
+					   size, nevents, (long long) tx)));
+	return false;
+}
+
 bool
 es_wire_decode(const char *buffer, Size size, const pg_uuid_t *key,
 			   EsWireMessage *message)
@@ -79,10 +96,7 @@ es_wire_decode(const char *buffer, Size size, const pg_uuid_t *key,
 				 errdetail("This library knows format %d.", ES_WIRE_FORMAT),
 				 errhint("Install a newer version of the extension.")));
 	if (size != ES_WIRE_SIZE)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("message of the event store in the WAL has %zu bytes instead of %d",
-						size, ES_WIRE_SIZE)));
+		return is_forged(size, 0, 0);
 
 	p = get64(p, &message->tx);
 	p = get32(p, &nevents);
@@ -90,11 +104,9 @@ es_wire_decode(const char *buffer, Size size, const pg_uuid_t *key,
 	p = get64(p, &message->min_copied_tx);
 	p = get64(p, &message->max_copied_tx);
 	if (message->tx < 0 || message->nevents < 0 ||
-		(message->tx == 0) != (message->nevents == 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("message of the event store in the WAL makes no sense"),
-				 errdetail("It tells of %d events of tx %lld.",
-						   message->nevents, (long long) message->tx)));
+		(message->tx == 0) != (message->nevents == 0) ||
+		message->min_copied_tx < 0 ||
+		message->max_copied_tx < message->min_copied_tx)
+		return is_forged(size, message->tx, message->nevents);
 	return true;
 }

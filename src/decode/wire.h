@@ -49,10 +49,9 @@ extern void es_wire_encode(const EsWireMessage *message, const pg_uuid_t *key,
 
 /*
  * Reads a message of size bytes; returns false if it is not one of the store
- * with this key.
+ * with this key, or makes no sense.
  *
- * Raises 0A000 for a format that is not known and XX001 for a message that
- * cannot be.
+ * Raises 0A000 for a format that is not known.
  */
 extern bool es_wire_decode(const char *buffer, Size size,
 						   const pg_uuid_t *key, EsWireMessage *message);

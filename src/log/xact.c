@@ -303,6 +303,8 @@ xact_callback(XactEvent event, void *arg)
 				es_worker_appended(XactLastCommitEnd);
 				es_worker_send_request();
 			}
+			else if (told)
+				es_worker_cancel_request();
 			told = false;
 			min_told_copy = 0;
 			max_told_copy = 0;

@@ -206,7 +206,7 @@ work(EsSequencer *seq)
 		if (TimestampDifferenceExceeds(confirmed_at, GetCurrentTimestamp(),
 									   CONFIRM_INTERVAL_MS))
 		{
-			es_sequencer_confirm(seq);
+			es_sequencer_confirm(seq, false);
 			confirmed_at = GetCurrentTimestamp();
 		}
 
@@ -234,7 +234,7 @@ work(EsSequencer *seq)
 
 		if (!store_is_there(seq))
 			return false;
-		es_sequencer_confirm(seq);
+		es_sequencer_confirm(seq, false);
 		if (es_wal_position(seq->wal) - begin > MUCH_WAL)
 			nap = Max(nap / 2, MIN_NAP_MS);
 		else
@@ -313,7 +313,7 @@ es_sequencer_main(Datum main_arg)
 			pgstat_report_activity(STATE_RUNNING, "sequencing");
 			if (work(&seq))
 			{
-				es_sequencer_confirm(&seq);
+				es_sequencer_confirm(&seq, true);
 				es_worker_set_state(slot, ES_SEQUENCER_STOPPED);
 				proc_exit(0);
 			}

@@ -92,7 +92,7 @@ do_round(Round *round)
 		ResetLatch(MyLatch);
 	}
 	flush_wal();
-	es_sequencer_confirm(&seq);
+	es_sequencer_confirm(&seq, true);
 	round->events = seq.events;
 }
 

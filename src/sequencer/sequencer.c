@@ -19,11 +19,21 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "core/guc.h"
 #include "core/locks.h"
 #include "core/names.h"
 #include "sequencer/sequencer.h"
+
+/*
+ * While nobody appends, how far the WAL is worked off is written down after so
+ * much of it, or so much time (in milliseconds); not for a few records, of
+ * which our own are some.
+ */
+#define PROGRESS_WAL			(16 * 1024 * 1024)
+#define PROGRESS_INTERVAL_MS	10000
+#define IDLE_WAL				(8 * 1024)
 
 /*
  * Makes this process the one sequencer of the database.
@@ -103,11 +113,45 @@ heal(EsSequencer *seq, const char *why)
 }
 
 /*
+ * Finds out up to where commits are in the ledger.
+ */
+static bool
+set_resume_lsn(EsSequencer *seq)
+{
+	seq->resume_lsn = seq->row.start_lsn;
+	if (seq->tail.first_position >= seq->row.since_position)
+	{
+		if (XLogRecPtrIsInvalid(seq->tail.end_lsn))
+			return false;
+		seq->resume_lsn = Max(seq->resume_lsn, seq->tail.end_lsn);
+	}
+	return !XLogRecPtrIsInvalid(seq->resume_lsn);
+}
+
+/*
+ * Says whether state, ledger, WAL and slot agree.
+ *
+ * The slot may lag behind what we know, since it is saved lazily.  It may not
+ * be ahead: then somebody else has moved it, or has made one of its name.  An
+ * older row of the ledger may not be ahead of where the slot began.
+ */
+static bool
+state_fits(const EsSequencer *seq)
+{
+	return seq->resume_lsn <= GetFlushRecPtr(NULL) &&
+		MyReplicationSlot->data.confirmed_flush <= seq->resume_lsn &&
+		seq->row.since_position >= 1 &&
+		seq->row.since_position <= seq->tail.head + 1 &&
+		(seq->tail.first_position >= seq->row.since_position ||
+		 seq->tail.end_lsn <= seq->row.start_lsn);
+}
+
+/*
  * Acquires the slot that is known; says in *why what is wrong if that cannot
  * be, or if it would not go on where the ledger ends.
  */
 static bool
-resume(EsSequencer *seq, bool known, const char **why)
+resume(EsSequencer *seq, bool known, bool is_new, const char **why)
 {
 	if (!known)
 	{
@@ -117,16 +161,10 @@ resume(EsSequencer *seq, bool known, const char **why)
 	if (!es_slot_acquire(NameStr(seq->row.slot_name), why))
 		return false;
 
-	seq->resume_lsn = seq->tail.first_position >= seq->row.since_position ?
-		seq->tail.end_lsn : seq->row.start_lsn;
-	if (XLogRecPtrIsInvalid(seq->resume_lsn) ||
-		seq->resume_lsn < seq->row.start_lsn ||
-		seq->resume_lsn > GetFlushRecPtr(NULL) ||
-		seq->row.start_lsn > GetFlushRecPtr(NULL) ||
-		seq->row.since_position < 1 ||
-		seq->row.since_position > seq->tail.head + 1)
+	if (!set_resume_lsn(seq) ||
+		(!is_new && !state_fits(seq)))
 	{
-		*why = "what the store knows of the old one does not fit the ledger and the WAL";
+		*why = "what the store knows of the old one does not fit the ledger, the WAL or the slot";
 		ReplicationSlotRelease();
 		return false;
 	}
@@ -160,10 +198,10 @@ es_sequencer_open(EsSequencer *seq, EsWorkerSlot *slot)
 	read_tail(seq);
 	CommitTransactionCommand();
 
-	if (!resume(seq, known, &why))
+	if (!resume(seq, known, false, &why))
 	{
 		heal(seq, why);
-		if (!resume(seq, true, &why))
+		if (!resume(seq, true, true, &why))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("could not use the new replication slot \"%s\": %s",
@@ -217,10 +255,34 @@ es_sequencer_step(EsSequencer *seq)
 	return ES_STEP_DONE;
 }
 
-void
-es_sequencer_confirm(EsSequencer *seq)
+/*
+ * Writes to the state how far the WAL is worked off, durably, if that is worth
+ * a commit; returns whether it has.
+ */
+static bool
+write_progress(EsSequencer *seq, XLogRecPtr lsn, bool now)
 {
-	XLogRecPtr	lsn;
+	TimestampTz time = GetCurrentTimestamp();
+
+	if (!now && lsn - seq->row.start_lsn < PROGRESS_WAL &&
+		!TimestampDifferenceExceeds(seq->state_written_at, time,
+									PROGRESS_INTERVAL_MS))
+		return false;
+
+	es_publish_begin(seq);
+	seq->row.start_lsn = lsn;
+	es_state_write(&seq->store, &seq->row);
+	ForceSyncCommit();
+	es_publish_commit(seq);
+	seq->state_written_at = time;
+	seq->resume_lsn = lsn;
+	return true;
+}
+
+void
+es_sequencer_confirm(EsSequencer *seq, bool now)
+{
+	XLogRecPtr	lsn = es_wal_end(seq->wal);
 
 	/*
 	 * Copies without positions must be met again after a crash, and rows of
@@ -229,9 +291,11 @@ es_sequencer_confirm(EsSequencer *seq)
 	if (seq->min_copied_tx != 0 || seq->written_lsn > GetFlushRecPtr(NULL))
 		return;
 
-	lsn = es_wal_queue_length(seq->wal) > 0 ? seq->resume_lsn :
-		es_wal_position(seq->wal);
-	if (lsn > seq->confirmed_lsn)
+	if (es_wal_queue_length(seq->wal) > 0 ||
+		lsn <= seq->resume_lsn + IDLE_WAL ||
+		!write_progress(seq, lsn, now))
+		lsn = seq->resume_lsn;
+	if (lsn > seq->confirmed_lsn && lsn <= es_wal_end(seq->wal))
 	{
 		es_wal_confirm(seq->wal, lsn);
 		seq->confirmed_lsn = lsn;

@@ -76,8 +76,12 @@ extern int	es_wal_queue_length(const EsWal *wal);
 extern const EsDecodedCommit *es_wal_peek(const EsWal *wal, int number);
 extern void es_wal_take(EsWal *wal, int count);
 
-/* All WAL before this was read. */
+/*
+ * All WAL before this was read.  The second is the end of the last complete
+ * record before it.
+ */
 extern XLogRecPtr es_wal_position(const EsWal *wal);
+extern XLogRecPtr es_wal_end(const EsWal *wal);
 
 /*
  * Tells the server that WAL before lsn is not needed any more.
@@ -126,8 +130,8 @@ extern void es_slot_drop_others(const char *keep);
 typedef struct EsSequencerRow
 {
 	NameData	slot_name;
-	XLogRecPtr	start_lsn;
-	int64		since_position;
+	XLogRecPtr	start_lsn;		/* all commits up to here are dealt with */
+	int64		since_position; /* the slot has given the positions from here on */
 	int64		healed_tx;
 } EsSequencerRow;
 
@@ -169,6 +173,7 @@ typedef struct EsSequencer
 	XLogRecPtr	resume_lsn;		/* commits up to here are in the ledger */
 	XLogRecPtr	written_lsn;	/* where the commit of the last batch ends */
 	XLogRecPtr	confirmed_lsn;	/* what the slot was told last */
+	TimestampTz state_written_at;
 	int64		min_copied_tx;	/* copies that may lack positions; 0: none */
 	int64		max_copied_tx;
 	XLogRecPtr	copied_lsn;		/* where the commit of the first of them ends */
@@ -236,9 +241,11 @@ extern EsStepResult es_sequencer_step(EsSequencer *seq);
 
 /*
  * Lets the slot forget the WAL that is worked off, as far as the ledger is on
- * disk.
+ * disk.  Where the ledger does not tell how far that is, because nobody has
+ * appended, the state is written first, at most so often as is worth it; with
+ * now, in any case.  Not in a transaction.
  */
-extern void es_sequencer_confirm(EsSequencer *seq);
+extern void es_sequencer_confirm(EsSequencer *seq, bool now);
 
 /*
  * Drops the slots of a store that is not there any more.  The slot that this

@@ -145,7 +145,10 @@ urge(EsWorkerSlot *slot, const Goal *goal)
 	if (slot->pid != 0)
 		es_worker_wake(slot);
 	else
+	{
+		es_worker_prepare_request();
 		es_worker_send_request();
+	}
 }
 
 /*

@@ -200,6 +200,12 @@ es_wal_position(const EsWal *wal)
 	return wal->position;
 }
 
+XLogRecPtr
+es_wal_end(const EsWal *wal)
+{
+	return wal->decoder->reader->EndRecPtr;
+}
+
 void
 es_wal_confirm(EsWal *wal, XLogRecPtr lsn)
 {
@@ -207,7 +213,8 @@ es_wal_confirm(EsWal *wal, XLogRecPtr lsn)
 	 * No further than behind a complete record: what begins before the place
 	 * confirmed is never delivered again.
 	 */
-	LogicalConfirmReceivedLocation(Min(lsn, wal->decoder->reader->EndRecPtr));
+	Assert(lsn <= es_wal_end(wal));
+	LogicalConfirmReceivedLocation(lsn);
 }
 
 void
