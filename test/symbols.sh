@@ -13,4 +13,4 @@ if [ -n "$foreign" ]; then
 	printf 'exported without the prefix es_: %s\n' $foreign
 	exit 1
 fi
-nm -D --defined-only "$library" | grep -q ' Pg_magic_func$'
+[ -n "$(nm -D --defined-only "$library" | grep ' Pg_magic_func$')" ]

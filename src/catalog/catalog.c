@@ -37,6 +37,7 @@
 #include "commands/extension.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -538,6 +539,27 @@ es_catalog_get_store(EsStore *store)
 
 	cached = *store;
 	cached_valid = (invalidations == before);
+}
+
+bool
+es_catalog_lock_store(EsStore *store)
+{
+	for (;;)
+	{
+		Oid			extension = get_extension_oid(ES_EXTENSION_NAME, true);
+
+		if (!OidIsValid(extension))
+			return false;
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+
+		/* It may have waited for DROP EXTENSION. */
+		if (get_extension_oid(ES_EXTENSION_NAME, true) == extension)
+			break;
+		UnlockDatabaseObject(ExtensionRelationId, extension, 0,
+							 AccessShareLock);
+	}
+	es_catalog_get_store(store);
+	return true;
 }
 
 Relation

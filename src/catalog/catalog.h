@@ -136,6 +136,16 @@ extern void es_catalog_init(void);
 extern void es_catalog_get_store(EsStore *store);
 
 /*
+ * Locks the extension against DROP EXTENSION and ALTER EXTENSION until the end
+ * of the transaction, and fills *store; returns false when it is not there.
+ *
+ * For workers, which use several tables: DROP EXTENSION takes this lock first,
+ * so that the two cannot wait for each other.  To be called before any other
+ * lock is taken.  Raises like es_catalog_get_store otherwise.
+ */
+extern bool es_catalog_lock_store(EsStore *store);
+
+/*
  * Opens es_events with the lock given and fills *store.
  *
  * The lock comes first and the look-up is repeated when it waited for a

@@ -77,8 +77,9 @@
 #define LOST_REQUEST_MS			1000
 
 /*
- * So many sequencers at a time may be on their way to their work, so that
- * looking at many databases leaves worker processes for others.  One that
+ * So many sequencers at a time may be on their way to their work, or out of a
+ * database without a store, so that looking at many databases leaves worker
+ * processes for others.  One that
  * takes longer than SETTLE_MS (somebody locks its database) counts no more.
  */
 #define MAX_UNSETTLED			4
@@ -286,7 +287,7 @@ note_end(Database *database)
 
 /*
  * Looks at the sequencer that was started in a database: has it ended, or is
- * it still on its way to its work?
+ * it still on its way to its work, or out?
  */
 static void
 look_at_started(Database *database)
@@ -306,9 +307,12 @@ look_at_started(Database *database)
 	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
 	if (slot->batches > database->batches)
 		slot->failures = 0;
-	if ((slot->pid == 0 || slot->state == ES_SEQUENCER_STARTING) &&
-		!TimestampDifferenceExceeds(database->registered_at, launcher.now,
-									SETTLE_MS))
+	if (slot->pid == 0 && slot->ended_at >= database->registered_at)
+		launcher.unsettled++;	/* the postmaster will tell of its end */
+	else if ((slot->pid == 0 || slot->state == ES_SEQUENCER_STARTING ||
+			  slot->state == ES_SEQUENCER_NOT_NEEDED) &&
+			 !TimestampDifferenceExceeds(database->registered_at, launcher.now,
+										 SETTLE_MS))
 	{
 		launcher.unsettled++;
 		wake_at(TimestampTzPlusMilliseconds(database->registered_at,

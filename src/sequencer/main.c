@@ -28,6 +28,7 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -95,22 +96,18 @@ es_sequencer_start_process(Oid database_oid)
 }
 
 /*
- * Is the store still the one that we work for?
+ * Is the store still the one that we work for?  Whatever is wrong with it
+ * raises an error.
  */
 static bool
 store_is_there(const EsSequencer *seq)
 {
+	EsStore		store;
 	bool		result;
 
 	StartTransactionCommand();
-	result = OidIsValid(get_extension_oid(ES_EXTENSION_NAME, true));
-	if (result)
-	{
-		EsStore		store;
-
-		es_catalog_get_store(&store);
-		result = memcmp(&store.key, &seq->store.key, sizeof(store.key)) == 0;
-	}
+	result = es_catalog_lock_store(&store) &&
+		memcmp(&store.key, &seq->store.key, sizeof(store.key)) == 0;
 	CommitTransactionCommand();
 	return result;
 }
@@ -257,38 +254,55 @@ note_gone(EsWorkerSlot *slot)
 }
 
 /*
+ * Was the store dropped that we work for?  Whatever else may be wrong with it.
+ */
+static bool
+store_was_dropped(const EsSequencer *seq)
+{
+	bool		result;
+
+	StartTransactionCommand();
+	result = !OidIsValid(get_extension_oid(ES_EXTENSION_NAME, true)) ||
+		(OidIsValid(seq->store.events) &&
+		 get_rel_name(seq->store.events) == NULL);
+	CommitTransactionCommand();
+	return result;
+}
+
+/*
  * Handles an error: the last thing that this process does.
  */
 static void
-handle_error(EsWorkerSlot *slot)
+handle_error(const EsSequencer *seq, EsWorkerSlot *slot)
 {
 	ErrorData  *edata;
-	bool		unavailable;
 	char	   *text;
-	bool		gone;
 
 	HOLD_INTERRUPTS();
 	MemoryContextSwitchTo(TopMemoryContext);
 	edata = CopyErrorData();
-	unavailable = (edata->sqlerrcode == ES_ERRCODE_LOG_UNAVAILABLE ||
-				   edata->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED);
-	text = edata->detail == NULL ? pstrdup(edata->message) :
-		psprintf("%s (%s)", edata->message, edata->detail);
-	if (es_worker_note_error(slot, edata->sqlerrcode, text))
-		EmitErrorReport();
 	FlushErrorState();
 	AbortOutOfAnyTransaction();
 
-	/* An error because the extension was dropped is none. */
-	StartTransactionCommand();
-	gone = !OidIsValid(get_extension_oid(ES_EXTENSION_NAME, true));
-	CommitTransactionCommand();
-	if (gone)
+	/* That the store was dropped is no error. */
+	if (store_was_dropped(seq))
+	{
 		note_gone(slot);
-	else
-		es_worker_set_state(slot, unavailable ? ES_SEQUENCER_UNAVAILABLE :
-							ES_SEQUENCER_FAILED);
-	proc_exit(gone ? 0 : 1);
+		proc_exit(0);
+	}
+
+	text = edata->detail == NULL ? pstrdup(edata->message) :
+		psprintf("%s (%s)", edata->message, edata->detail);
+	if (es_worker_note_error(slot, edata->sqlerrcode, text))
+	{
+		edata->elevel = WARNING;
+		ThrowErrorData(edata);
+	}
+	es_worker_set_state(slot,
+						edata->sqlerrcode == ES_ERRCODE_LOG_UNAVAILABLE ||
+						edata->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED ?
+						ES_SEQUENCER_UNAVAILABLE : ES_SEQUENCER_FAILED);
+	proc_exit(1);
 }
 
 /*
@@ -299,7 +313,7 @@ es_sequencer_main(Datum main_arg)
 {
 	Oid			database_oid = DatumGetObjectId(main_arg);
 	EsWorkerSlot *slot = es_worker_find(database_oid, true);
-	EsSequencer seq;
+	EsSequencer seq = {0};
 
 	if (slot == NULL || !es_worker_attach(slot))
 		proc_exit(0);
@@ -322,7 +336,7 @@ es_sequencer_main(Datum main_arg)
 	}
 	PG_CATCH();
 	{
-		handle_error(slot);
+		handle_error(&seq, slot);
 	}
 	PG_END_TRY();
 	proc_exit(0);

@@ -49,12 +49,11 @@ es_publish_begin(EsSequencer *seq)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	es_publish_check_flag();
-
-	es_catalog_get_store(&store);
-	if (memcmp(&store.key, &seq->store.key, sizeof(store.key)) != 0)
+	if (!es_catalog_lock_store(&store) ||
+		memcmp(&store.key, &seq->store.key, sizeof(store.key)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("event store was created anew while its sequencer was at work")));
+				 errmsg("event store was dropped while its sequencer was at work")));
 	seq->store = store;
 	PushActiveSnapshot(GetTransactionSnapshot());
 }

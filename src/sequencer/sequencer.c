@@ -12,7 +12,6 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "replication/slot.h"
 #include "storage/lock.h"
@@ -78,7 +77,10 @@ heal(EsSequencer *seq, const char *why)
 
 	/* in the transaction that began there */
 	es_publish_check_flag();
-	es_catalog_get_store(&seq->store);
+	if (!es_catalog_lock_store(&seq->store))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("event store was dropped while its sequencer was at work")));
 	read_tail(seq);
 	seq->row.healed_tx = old_healed_tx;
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -183,17 +185,25 @@ es_sequencer_open(EsSequencer *seq, EsWorkerSlot *slot)
 											   "event_store sequencer batch",
 											   ALLOCSET_DEFAULT_SIZES);
 	StartTransactionCommand();
-	if (!OidIsValid(get_extension_oid(ES_EXTENSION_NAME, true)))
+	if (!es_catalog_lock_store(&seq->store))
 	{
 		CommitTransactionCommand();
 		return false;
 	}
 	es_slot_check_requirements();
+	CommitTransactionCommand();
+
+	/* may wait for another process, which must not wait for us */
+	StartTransactionCommand();
 	become_sequencer();
 	CommitTransactionCommand();
 
 	StartTransactionCommand();
-	es_catalog_get_store(&seq->store);
+	if (!es_catalog_lock_store(&seq->store))
+	{
+		CommitTransactionCommand();
+		return false;
+	}
 	known = es_state_read(&seq->store, &seq->row);
 	read_tail(seq);
 	CommitTransactionCommand();

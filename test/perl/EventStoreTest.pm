@@ -93,10 +93,11 @@ The settings with which a server runs sequencers.
 sub worker_settings
 {
 	my $conf = "shared_preload_libraries = 'event_store'\nwal_level = logical\n";
+	my ($settings) = run_command([ 'postgres', '--describe-config' ]);
 
 	# Older minor releases do not know this one, and would not start.
 	$conf .= "output_plugin_libraries = 'event_store, pgoutput, test_decoding'\n"
-	  if run_command([ 'postgres', '--describe-config' ]) =~ /^output_plugin_libraries\t/m;
+	  if $settings =~ /^output_plugin_libraries\t/m;
 	return $conf;
 }
 

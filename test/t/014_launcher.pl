@@ -101,7 +101,7 @@ sequencers_are($node, 'one postgres', 'a prepared DROP EXTENSION');
 
 # Replication slots of a store that is gone.
 my $two = $node->safe_psql('postgres', "SELECT oid FROM pg_database WHERE datname = 'two'");
-$node->safe_psql('two', "SELECT pg_create_logical_replication_slot('event_store_${two}_1', 'test_decoding')");
+$node->safe_psql('two', "SELECT pg_create_logical_replication_slot('event_store_${two}_1', 'event_store', false)");
 $node->restart;
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_replication_slots WHERE slot_name = 'event_store_${two}_1'"),
 	'the replication slot of a database without a store is dropped');
