@@ -48,7 +48,6 @@ our @EXPORT = qw(
   positions
   sequencer_pid
   sequencer_is_another
-  wait_for_lock
   read_log
 );
 
@@ -910,20 +909,6 @@ sub sequencer_is_another
 	return $node->poll_query_until('postgres',
 		"SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'event_store sequencer'"
 		  . " AND datname = '$db' AND pid <> $pid");
-}
-
-=item wait_for_lock(node, database, pid)
-
-Waits until that process waits for a heavyweight lock.
-
-=cut
-
-sub wait_for_lock
-{
-	my ($node, $db, $pid) = @_;
-	$node->poll_query_until($db, "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $pid AND NOT granted)")
-	  or die "process $pid does not wait for a lock";
-	return;
 }
 
 =item read_log(node, database, after)

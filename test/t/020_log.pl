@@ -309,10 +309,10 @@ like(answer($session), qr/^answer true|PE007: .*\nDETAIL:  The setting "event_st
 $node->poll_query_until('postgres',
 	"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'event_store sequencer')")
   or die 'the sequencer did not go';
+$node->safe_psql('postgres', "SELECT es_append('order-1', 'By hand', '1')");
 fails_with($node, 'postgres', "SELECT $_", qr/^PE007: .*\nDETAIL:  The setting "event_store.sequencer" is off/,
 	"$_ with the sequencer off")
   for 'es_wait_for_log()', 'es_wait_for_position(1000)';
-$node->safe_psql('postgres', "SELECT es_append('order-1', 'By hand', '1')");
 like(outcome($node, 'postgres', 'SELECT es_sequence()'), qr/^ok [12]$/, 'by hand it still goes');
 $node->append_conf('postgresql.conf', 'event_store.sequencer = on');
 $node->reload;
