@@ -24,6 +24,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
+#include "commands/explain.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "replication/message.h"
@@ -41,6 +42,10 @@
 #endif
 #if PG_VERSION_NUM >= 170000
 #include "storage/procnumber.h"
+#endif
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
 #endif
 
 /*

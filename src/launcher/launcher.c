@@ -628,6 +628,7 @@ reload(void)
 	int			i;
 
 	ProcessConfigFile(PGC_SIGHUP);
+	es_worker_set_enabled(es_guc_sequencer);
 	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
 	for (i = 0; i < es_worker_nslots(); i++)
 		es_worker_slot(i)->retry_at = 0;
@@ -650,6 +651,7 @@ set_up(void)
 
 	on_shmem_exit(forget_launcher, (Datum) 0);
 	es_worker_set_launcher(my_proc_number_compat());
+	es_worker_set_enabled(es_guc_sequencer);
 
 	if (!XLogLogicalInfoActive())
 		ereport(WARNING,

@@ -45,6 +45,7 @@ typedef struct EsShared
 {
 	pg_atomic_uint32 launcher;	/* procno of the launcher + 1, 0 for none */
 	pg_atomic_uint32 lost_request;	/* a request found no free slot */
+	pg_atomic_uint32 disabled;	/* no sequencers are started */
 	int			nslots;
 	EsWorkerSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } EsShared;
@@ -139,6 +140,7 @@ start_shared_memory(void)
 	if (!found)
 	{
 		pg_atomic_init_u32(&shared->launcher, 0);
+		pg_atomic_init_u32(&shared->disabled, 0);
 		pg_atomic_init_u32(&shared->lost_request, 0);
 		shared->nslots = es_guc_max_databases;
 		for (i = 0; i < shared->nslots; i++)
@@ -250,6 +252,24 @@ wake_process(int procno)
 {
 	if (procno >= 0)
 		SetLatch(&GetPGProcByNumber(procno)->procLatch);
+}
+
+void
+es_worker_set_enabled(bool enabled)
+{
+	uint32		disabled = enabled ? 0 : 1;
+	int			i;
+
+	if (pg_atomic_exchange_u32(&shared->disabled, disabled) == disabled)
+		return;
+	for (i = 0; i < shared->nslots; i++)
+		ConditionVariableBroadcast(&shared->slots[i].changed);
+}
+
+bool
+es_worker_is_enabled(void)
+{
+	return pg_atomic_read_u32(&shared->disabled) == 0;
 }
 
 void

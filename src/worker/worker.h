@@ -133,6 +133,13 @@ extern EsWorkerSlot *es_worker_find(Oid database_oid, bool create);
  */
 extern void es_worker_free(Oid database_oid, bool force);
 
+/*
+ * Tells sessions whether the launcher starts sequencers.  A session reads the
+ * settings only between its statements.
+ */
+extern void es_worker_set_enabled(bool enabled);
+extern bool es_worker_is_enabled(void);
+
 /* Tells who the launcher is, procno -1 for nobody; wakes the launcher. */
 extern void es_worker_set_launcher(int procno);
 extern void es_worker_wake_launcher(void);
