@@ -92,6 +92,7 @@ clear_slot(EsWorkerSlot *slot)
 	slot->holders = 0;
 	slot->stop_requested = false;
 	slot->ended_on_request = false;
+	slot->ended_in = ES_SEQUENCER_UNKNOWN;
 	slot->started_at = 0;
 	slot->ended_at = 0;
 	NameStr(slot->slot_name)[0] = '\0';
@@ -307,6 +308,7 @@ detach(int code, Datum arg)
 		slot->ended_at = GetCurrentTimestamp();
 		slot->ended_on_request = slot->stop_requested ||
 			slot->state == ES_SEQUENCER_STOPPED;
+		slot->ended_in = slot->state;
 		slot->stop_requested = false;
 		if (slot->state < ES_SEQUENCER_FAILED)
 			slot->state = ES_SEQUENCER_STOPPED;

@@ -74,6 +74,7 @@ typedef struct EsWorkerSlot
 								 * themselves */
 	bool		stop_requested; /* the sequencer shall leave */
 	bool		ended_on_request;	/* the last one left because it was told */
+	EsSequencerState ended_in;	/* what it did when it ended */
 	TimestampTz started_at;
 	TimestampTz ended_at;
 	NameData	slot_name;		/* replication slot, empty when there is none */
