@@ -3,7 +3,8 @@
 --
 --   psql -X -d DATABASE -f test/pgtap/api.sql
 --
--- Needs a database with pgTAP; changes nothing in it.  A store in which roles
+-- Needs a database with pgTAP on a server that preloads the library; changes
+-- nothing in it.  A store in which roles
 -- were given privileges fails the assertions that say "nobody but the owner".
 \set QUIET on
 \set ON_ERROR_STOP on
@@ -45,6 +46,11 @@ INSERT INTO wanted_functions VALUES
   ('es_grant', 'role name, privilege text', 'void', 'c', 'volatile', 'unsafe', true, false),
   ('es_revoke', 'role name, privilege text', 'void', 'c', 'volatile', 'unsafe', true, false),
   ('es_check', 'OUT tenant_id text, OUT stream_id text, OUT problem text', 'SETOF record', 'sql', 'stable', 'unsafe', false, false),
+  ('es_sequence', '', 'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_wait_for_log', 'timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
+  ('es_wait_for_position', '"position" bigint, timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
+  ('es_sequencer_status', 'OUT state text, OUT pid integer, OUT sequenced_lsn pg_lsn, OUT unread_bytes bigint, OUT batches bigint, OUT events bigint, OUT heals bigint, OUT started_at timestamp with time zone, OUT last_batch_at timestamp with time zone, OUT slot_name name, OUT retry_at timestamp with time zone, OUT last_error text, OUT last_error_code text, OUT last_error_at timestamp with time zone',
+   'record', 'c', 'volatile', 'restricted', false, false),
   ('es_head_position', '', 'bigint', 'c', 'stable', 'safe', false, false),
   ('es_position', 'stream_id text, version bigint', 'bigint', 'c', 'stable', 'safe', false, false),
   ('es_read_all', 'after_position bigint DEFAULT 0, max_count bigint DEFAULT NULL::bigint, categories text[] DEFAULT NULL::text[], event_types text[] DEFAULT NULL::text[]',
@@ -156,7 +162,15 @@ INSERT INTO wanted_triggers VALUES
 CREATE TEMP TABLE wanted_settings (name text, type text, context text, "default" text, minimum text, maximum text);
 INSERT INTO wanted_settings VALUES
   ('event_store.tenant_id', 'string', 'user', '', NULL, NULL),
-  ('event_store.max_stream_locks', 'integer', 'user', '512', '1', '1000000');
+  ('event_store.max_stream_locks', 'integer', 'user', '512', '1', '1000000'),
+  ('event_store.max_databases', 'integer', 'postmaster', '64', '1', '10000'),
+  ('event_store.sequencer', 'bool', 'sighup', 'on', NULL, NULL),
+  ('event_store.sequencer_linger', 'integer', 'sighup', '1', '0', '10000'),
+  ('event_store.sequencer_nap_time', 'integer', 'sighup', '10000', '10', '3600000'),
+  ('event_store.sequencer_batch_transactions', 'integer', 'sighup', '10000', '1', '1000000'),
+  ('event_store.sequencer_batch_wal', 'integer', 'sighup', '65536', '64', '2147483647'),
+  ('event_store.launcher_nap_time', 'integer', 'sighup', '60000', '100', '3600000'),
+  ('event_store.notify', 'bool', 'sighup', 'on', NULL, NULL);
 
 -- ---------------------------------------------------------------------------
 -- What there is
@@ -222,7 +236,7 @@ SELECT isnt(obj_description(oid, 'pg_extension'), NULL, 'the extension has a com
 -- Everything that it has, and nothing else.
 SELECT set_eq($$ SELECT name FROM functions $$, $$ SELECT name FROM wanted_functions $$, 'functions');
 SELECT set_eq($$ SELECT name, kind::text FROM relations $$, $$ VALUES ('es_events', 'r'), ('es_snapshots', 'r'), ('es_commits', 'r'), ('es_sequencer_state', 'r'), ('es_store_key', 'r'),
-                        ('es_log_events', 'f'), ('es_log', 'v'), ('es_tx_seq', 'S') $$,
+                        ('es_log_events', 'f'), ('es_log', 'v'), ('es_sequencer', 'v'), ('es_tx_seq', 'S') $$,
               'tables, views and sequences');
 SELECT set_eq($$ SELECT typname::text FROM members m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid $$,
               $$ VALUES ('es_event') $$, 'types');
