@@ -78,7 +78,7 @@ CREATE FUNCTION regress.acl(role name) RETURNS SETOF text LANGUAGE sql AS $$
             FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'es\_%'
           UNION ALL
           SELECT oid::regclass::text, coalesce(relacl, acldefault('r', relowner))
-            FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'es\_%' AND relkind IN ('r', 'S')) o(object, acl),
+            FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'es\_%' AND relkind IN ('r', 'S', 'v', 'f')) o(object, acl),
          aclexplode(acl) a,
          concat_ws(' ', a.privilege_type, object) "right"
    WHERE a.grantee = CASE role WHEN 'public' THEN 0 ELSE to_regrole(role)::oid END

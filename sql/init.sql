@@ -42,10 +42,12 @@ SELECT "Some ""Schema".es_revoke('regress_es "writer', 'writer');
 REVOKE ALL ON SCHEMA "Some ""Schema" FROM "regress_es ""writer";
 DROP ROLE "regress_es ""writer";
 
--- All that belongs to the extension is in that schema, and goes with it.
+-- All that belongs to the extension is in that schema, and goes with it. A
+-- foreign server and its wrapper have none.
 SELECT DISTINCT object.schema
   FROM pg_depend, pg_identify_object(classid, objid, objsubid) object
  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+   AND object.type NOT IN ('foreign-data wrapper', 'server')
    AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'event_store');
 DROP EXTENSION event_store;
 DROP SCHEMA "Some ""Schema";

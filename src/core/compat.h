@@ -42,6 +42,12 @@
 #if PG_VERSION_NUM >= 170000
 #include "storage/procnumber.h"
 #endif
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#else
+#include "commands/explain.h"
+#endif
 
 /*
  * PostgreSQL 18 replaced the attribute behind a declaration by one before it.

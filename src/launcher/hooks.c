@@ -16,8 +16,11 @@
  *	  Only a role that the command would let do it makes a sequencer leave:
  *	  otherwise anybody could stop it by commands that fail.
  *
- *	  Whatever happens at the end of a transaction may not fail: it sets
- *	  flags in shared memory and latches.
+ *	  Others are told of a commit when its locks have been released: at
+ *	  XACT_EVENT_COMMIT the invalidation messages are yet to be sent, and a
+ *	  sequencer woken by then may look into its caches, find the extension
+ *	  still there, and go back to sleep.  Telling may not fail: it sets flags
+ *	  in shared memory and latches.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,6 +41,7 @@
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "core/compat.h"
@@ -59,6 +63,7 @@ static struct
 	bool		extension_dropped;	/* ours */
 	bool		database_created;
 	bool		request_prepared;
+	bool		committed;		/* about to be told */
 } done;
 
 /*
@@ -303,17 +308,8 @@ before_commit(void)
 }
 
 /*
- * Tells the launcher and the sequencer what has been committed.  May not fail.
+ * Decides, or forgets, what is to be told when the locks are released.
  */
-static void
-after_commit(void)
-{
-	if (done.request_prepared)
-		es_worker_send_request_at_once();
-	if (done.database_created)
-		es_worker_wake_launcher();
-}
-
 static void
 xact_callback(XactEvent event, void *arg)
 {
@@ -323,20 +319,39 @@ xact_callback(XactEvent event, void *arg)
 			before_commit();
 			break;
 		case XACT_EVENT_COMMIT:
-			after_commit();
-			es_worker_release_all();
-			memset(&done, 0, sizeof(done));
+			done.committed = true;
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			if (done.request_prepared)
 				es_worker_cancel_request();
-			es_worker_release_all();
 			memset(&done, 0, sizeof(done));
 			break;
 		default:
 			break;
 	}
+}
+
+/*
+ * At the end of a transaction, lets go of the databases that it held, and tells
+ * the launcher and the sequencer what has been committed.  May not fail.
+ *
+ * Called once for each resource owner of the transaction.
+ */
+static void
+after_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel,
+			  void *arg)
+{
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !isTopLevel)
+		return;
+	es_worker_release_all();
+	if (!done.committed)
+		return;
+	if (done.request_prepared)
+		es_worker_send_request_at_once();
+	if (done.database_created)
+		es_worker_wake_launcher();
+	memset(&done, 0, sizeof(done));
 }
 
 void
@@ -349,4 +364,5 @@ es_hooks_init(void)
 	previous_access_hook = object_access_hook;
 	object_access_hook = object_access;
 	RegisterXactCallback(xact_callback, NULL);
+	RegisterResourceReleaseCallback(after_release, NULL);
 }

@@ -226,7 +226,7 @@ refresh_databases(void)
  * Decides when a sequencer that has failed is started again.  Needs the lock.
  *
  * A run that got work done, or that lasted, ends the row of failures before
- * it.
+ * it.  So does one that somebody terminated at its work.
  */
 static void
 plan_retry(const Database *database, EsWorkerSlot *slot)
@@ -234,9 +234,11 @@ plan_retry(const Database *database, EsWorkerSlot *slot)
 	bool		fine = slot->batches > database->batches ||
 		TimestampDifferenceExceeds(slot->started_at, slot->ended_at,
 								   FINE_RUN_MS);
+	bool		terminated = slot->ended_in > ES_SEQUENCER_STARTING &&
+		slot->ended_in < ES_SEQUENCER_FAILED;
 	int			delay;
 
-	if (fine)
+	if (fine || terminated)
 		slot->failures = 0;
 	if (fine)
 		delay = QUICK_RETRY_MS;
@@ -279,6 +281,7 @@ note_end(Database *database)
 			/* It did not even attach. */
 			slot->started_at = database->registered_at;
 			slot->ended_at = launcher.now;
+			slot->ended_in = ES_SEQUENCER_STARTING;
 		}
 		plan_retry(database, slot);
 	}
@@ -628,6 +631,7 @@ reload(void)
 	int			i;
 
 	ProcessConfigFile(PGC_SIGHUP);
+	es_worker_set_enabled(es_guc_sequencer);
 	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
 	for (i = 0; i < es_worker_nslots(); i++)
 		es_worker_slot(i)->retry_at = 0;
@@ -650,6 +654,7 @@ set_up(void)
 
 	on_shmem_exit(forget_launcher, (Datum) 0);
 	es_worker_set_launcher(my_proc_number_compat());
+	es_worker_set_enabled(es_guc_sequencer);
 
 	if (!XLogLogicalInfoActive())
 		ereport(WARNING,

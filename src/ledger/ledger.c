@@ -22,9 +22,11 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/pg_lsn.h"
 #include "utils/rel.h"
@@ -42,6 +44,9 @@
 #define TIDY_WHEN		64
 #define TIDY_AT_MOST	256
 #define COUNT_AT_MOST	128
+
+/* So far back the index on tx_range is rid of entries for rows that went. */
+#define SWEEP_WIDTH		8192
 
 /*
  * A writer of rows.
@@ -142,18 +147,18 @@ writer_end(Writer *writer)
 }
 
 /*
- * Makes the range of the transactions being packed.
+ * Makes the range of transactions for the column.
  */
 static Datum
-make_tx_range(Writer *writer)
+make_tx_range(Writer *writer, int64 min_tx, int64 max_tx)
 {
 	RangeBound	lower = {0};
 	RangeBound	upper = {0};
 
-	lower.val = Int64GetDatum(writer->packer.min_tx);
+	lower.val = Int64GetDatum(min_tx);
 	lower.inclusive = true;
 	lower.lower = true;
-	upper.val = Int64GetDatum(writer->packer.max_tx + 1);
+	upper.val = Int64GetDatum(max_tx + 1);
 	return PointerGetDatum(make_range_compat(writer->range_type, &lower,
 											 &upper, false));
 }
@@ -176,7 +181,8 @@ writer_flush(Writer *writer, int64 first_position, XLogRecPtr end_lsn)
 	memset(slot->tts_isnull, false, Natts_es_commits * sizeof(bool));
 	values[Anum_es_commits_first_position - 1] = Int64GetDatum(first_position);
 	values[Anum_es_commits_last_position - 1] = Int64GetDatum(last_position);
-	values[Anum_es_commits_tx_range - 1] = make_tx_range(writer);
+	values[Anum_es_commits_tx_range - 1] =
+		make_tx_range(writer, writer->packer.min_tx, writer->packer.max_tx);
 	values[Anum_es_commits_end_lsn - 1] = LSNGetDatum(end_lsn);
 	values[Anum_es_commits_entries - 1] =
 		PointerGetDatum(es_packer_finish(&writer->packer));
@@ -357,6 +363,35 @@ write_group(Writer *writer, RowGroup *group, Snapshot snapshot,
 	return went;
 }
 
+/*
+ * Reads what the index on tx_range has near the rows that were just written.
+ *
+ * Its entries of rows that went in earlier rounds are found to be dead, and
+ * their room is used again.  Without that they would pile up until a vacuum:
+ * nobody else looks there while the store is written.
+ */
+static void
+sweep_tx_index(Writer *writer, const EsStore *store, Snapshot snapshot,
+			   int64 from, int64 to)
+{
+	Relation	index = index_open(store->commits_tx_range, AccessShareLock);
+	IndexScanDesc scan;
+	ScanKeyData key;
+
+	es_ledger_check_index(writer->commits, index, GIST_AM_OID,
+						  Anum_es_commits_tx_range);
+	ScanKeyEntryInitialize(&key, 0, 1, RANGESTRAT_OVERLAPS, InvalidOid,
+						   InvalidOid, F_RANGE_OVERLAPS,
+						   make_tx_range(writer, from, to));
+	scan = index_beginscan_compat(writer->commits, index, snapshot, 1, 0);
+	index_rescan(scan, &key, 1, NULL, 0);
+	while (index_getnext_slot(scan, ForwardScanDirection, writer->slot))
+		CHECK_FOR_INTERRUPTS();
+	index_endscan(scan);
+	ExecClearTuple(writer->slot);
+	index_close(index, AccessShareLock);
+}
+
 int
 es_ledger_tidy(const EsStore *store, EsLedgerTail *tail)
 {
@@ -398,6 +433,9 @@ es_ledger_tidy(const EsStore *store, EsLedgerTail *tail)
 		group.nrows++;
 	}
 	went += write_group(writer, &group, snapshot, tail);
+
+	sweep_tx_index(writer, store, snapshot,
+				   Max(tail->max_tx - SWEEP_WIDTH, 1), tail->max_tx);
 
 	/* Rows that fit nowhere must not be looked at again and again. */
 	tail->nsmall = Min(tail->nsmall, TIDY_WHEN / 2);

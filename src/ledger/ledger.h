@@ -73,7 +73,11 @@ extern void es_ledger_read_tail(const EsStore *store, Snapshot snapshot,
  * transaction of the array is in the ledger yet.  After an abort *tail must be
  * read again.  Makes as many rows as needed: a row has a limited number of
  * entries and a limited width of tx_range, so that looking for a tx does not
- * find too many rows.
+ * find too many rows; and either all of its transactions have an end_lsn, or
+ * none.  Commands and snapshots that come after it see the rows.
+ *
+ * Raises 54000 when the positions are used up, and internal_error for a
+ * transaction that cannot be.
  */
 extern void es_ledger_append(const EsStore *store, EsLedgerTail *tail,
 							 const EsCommit *commits, int ncommits);
@@ -82,8 +86,10 @@ extern void es_ledger_append(const EsStore *store, EsLedgerTail *tail,
  * Puts small rows at the end of the ledger together, if there are enough of
  * them (tail->nsmall tells without looking) for it to be worth while.
  *
- * Positions do not change.  Needs a transaction with an active snapshot, and
- * takes the same lock as es_ledger_append.  Returns how many rows went.
+ * Positions do not change; tail->head, end_lsn and committed_at neither.  Needs
+ * a transaction, and takes the same lock as es_ledger_append.  To be called
+ * now and then, in the transaction of an append or in one of its own.  Returns
+ * how many rows went.
  */
 extern int	es_ledger_tidy(const EsStore *store, EsLedgerTail *tail);
 

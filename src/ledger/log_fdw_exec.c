@@ -22,7 +22,6 @@
 #include "access/table.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "commands/explain.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -86,7 +85,7 @@ check_row_security(const EsStore *store)
 				 errmsg("the log cannot be read under row-level security"),
 				 errdetail("Policies of the table \"es_events\" apply to role \"%s\", and the log does not know them.",
 						   GetUserNameFromId(GetUserId(), false)),
-				 errhint("Read streams instead, or give the role a view of es_log that shows what it may see.")));
+				 errhint("Read streams instead, or let the role call a SECURITY DEFINER function that returns what it may see.")));
 }
 
 /*

@@ -363,10 +363,12 @@ read_run(EsLogScan *scan, Part **first, Part **last)
 
 		while ((*first)->tx < tx)
 			first++;
-		if ((*first)->tx == tx && ordinal >= (*first)->from &&
-			ordinal <= (*first)->to)
+		if ((*first)->tx == tx && ordinal <= (*first)->to)
 		{
-			note_place(scan, (*first)->place + ordinal - (*first)->from, tid);
+			/* A group may begin in the middle of its first transaction. */
+			if (ordinal >= (*first)->from)
+				note_place(scan, (*first)->place + ordinal - (*first)->from,
+						   tid);
 			strangers = 0;
 			continue;
 		}
@@ -381,7 +383,7 @@ read_run(EsLogScan *scan, Part **first, Part **last)
 
 		/* This gives back the pin on the page of the index. */
 		index_rescan(run, NULL, run->numberOfKeys, NULL, 0);
-		if ((*first)->tx == tx && ordinal > (*first)->to)
+		if ((*first)->tx == tx)
 		{
 			if (first == last)
 				break;

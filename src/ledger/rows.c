@@ -90,7 +90,8 @@ es_ledger_row_fill(EsLedgerRow *row, int64 first_position,
 	int64		nevents = 0;
 	int			i;
 
-	if (first_position < 1 || last_position < first_position)
+	if (first_position < 1 || last_position < first_position ||
+		last_position == PG_INT64_MAX)
 		return psprintf("Its positions, %lld to %lld, cannot be.",
 						(long long) first_position,
 						(long long) last_position);

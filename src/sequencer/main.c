@@ -178,6 +178,20 @@ flush_appends(const EsSequencer *seq)
 }
 
 /*
+ * Notes that everything that there was has been worked off: failures before
+ * are over and done with.
+ */
+static void
+note_success(EsSequencer *seq)
+{
+	if (seq->slot->failures == 0)
+		return;
+	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
+	seq->slot->failures = 0;
+	LWLockRelease(es_worker_lock());
+}
+
+/*
  * Catches up, and sleeps; returns false when the store has gone.
  */
 static bool
@@ -216,6 +230,7 @@ work(EsSequencer *seq)
 			continue;
 		}
 		left_over_nap = LEFT_OVER_NAP_MS;
+		note_success(seq);
 
 		if (seq->tail.head != old_head)
 		{

@@ -20,6 +20,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "replication/slot.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -93,6 +94,8 @@ do_round(Round *round)
 	}
 	flush_wal();
 	es_sequencer_confirm(&seq, true);
+	es_wal_close(seq.wal);
+	ReplicationSlotRelease();
 	round->events = seq.events;
 }
 

@@ -100,8 +100,8 @@ extern void es_slot_check_requirements(void);
 
 /*
  * Acquires the slot; returns false when there is none of that name that this
- * database could read on with, and says in *why what is wrong.  Raises 55006
- * when another process has it.
+ * database could read on with, and says in *why what is wrong.  Waits while
+ * another process has it.
  */
 extern bool es_slot_acquire(const char *name, const char **why);
 

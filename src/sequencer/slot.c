@@ -75,7 +75,16 @@ es_slot_acquire(const char *name, const char **why)
 		*why = "it has lost the WAL that it needs";
 		return false;
 	}
-	acquire_slot_compat(name, true);
+
+	/*
+	 * Nobody else sequences, or is on the way out.  But others who may read
+	 * the WAL could use it.
+	 */
+	if (slot->active_pid != 0)
+		ereport(LOG,
+				(errmsg("sequencer of database %u waits until process %d releases replication slot \"%s\"",
+						MyDatabaseId, (int) slot->active_pid, name)));
+	acquire_slot_compat(name, false);
 	return true;
 }
 

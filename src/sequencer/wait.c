@@ -22,7 +22,6 @@
 #include "utils/timestamp.h"
 
 #include "core/error.h"
-#include "core/guc.h"
 #include "sequencer/sequencer.h"
 #include "sequencer/wait.h"
 
@@ -116,7 +115,7 @@ check_hope(EsWorkerSlot *slot)
 		LWLockRelease(es_worker_lock());
 		raise_unavailable(text, "See es_sequencer and the server's log.");
 	}
-	if (!es_guc_sequencer && slot->pid == 0)
+	if (!es_worker_is_enabled() && slot->pid == 0)
 		raise_unavailable("The setting \"event_store.sequencer\" is off.",
 						  "Set \"event_store.sequencer\" to on and reload the configuration.");
 

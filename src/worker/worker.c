@@ -45,6 +45,7 @@ typedef struct EsShared
 {
 	pg_atomic_uint32 launcher;	/* procno of the launcher + 1, 0 for none */
 	pg_atomic_uint32 lost_request;	/* a request found no free slot */
+	pg_atomic_uint32 disabled;	/* no sequencers are started */
 	int			nslots;
 	EsWorkerSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } EsShared;
@@ -91,6 +92,7 @@ clear_slot(EsWorkerSlot *slot)
 	slot->holders = 0;
 	slot->stop_requested = false;
 	slot->ended_on_request = false;
+	slot->ended_in = ES_SEQUENCER_UNKNOWN;
 	slot->started_at = 0;
 	slot->ended_at = 0;
 	NameStr(slot->slot_name)[0] = '\0';
@@ -139,6 +141,7 @@ start_shared_memory(void)
 	if (!found)
 	{
 		pg_atomic_init_u32(&shared->launcher, 0);
+		pg_atomic_init_u32(&shared->disabled, 0);
 		pg_atomic_init_u32(&shared->lost_request, 0);
 		shared->nslots = es_guc_max_databases;
 		for (i = 0; i < shared->nslots; i++)
@@ -253,6 +256,24 @@ wake_process(int procno)
 }
 
 void
+es_worker_set_enabled(bool enabled)
+{
+	uint32		disabled = enabled ? 0 : 1;
+	int			i;
+
+	if (pg_atomic_exchange_u32(&shared->disabled, disabled) == disabled)
+		return;
+	for (i = 0; i < shared->nslots; i++)
+		ConditionVariableBroadcast(&shared->slots[i].changed);
+}
+
+bool
+es_worker_is_enabled(void)
+{
+	return pg_atomic_read_u32(&shared->disabled) == 0;
+}
+
+void
 es_worker_set_launcher(int procno)
 {
 	pg_atomic_write_u32(&shared->launcher, (uint32) (procno + 1));
@@ -287,6 +308,7 @@ detach(int code, Datum arg)
 		slot->ended_at = GetCurrentTimestamp();
 		slot->ended_on_request = slot->stop_requested ||
 			slot->state == ES_SEQUENCER_STOPPED;
+		slot->ended_in = slot->state;
 		slot->stop_requested = false;
 		if (slot->state < ES_SEQUENCER_FAILED)
 			slot->state = ES_SEQUENCER_STOPPED;

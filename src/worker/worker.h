@@ -74,6 +74,7 @@ typedef struct EsWorkerSlot
 								 * themselves */
 	bool		stop_requested; /* the sequencer shall leave */
 	bool		ended_on_request;	/* the last one left because it was told */
+	EsSequencerState ended_in;	/* what it did when it ended */
 	TimestampTz started_at;
 	TimestampTz ended_at;
 	NameData	slot_name;		/* replication slot, empty when there is none */
@@ -132,6 +133,13 @@ extern EsWorkerSlot *es_worker_find(Oid database_oid, bool create);
  * it; with force, also when a sequencer has been requested.
  */
 extern void es_worker_free(Oid database_oid, bool force);
+
+/*
+ * Tells sessions whether the launcher starts sequencers.  A session reads the
+ * settings only between its statements.
+ */
+extern void es_worker_set_enabled(bool enabled);
+extern bool es_worker_is_enabled(void);
 
 /* Tells who the launcher is, procno -1 for nobody; wakes the launcher. */
 extern void es_worker_set_launcher(int procno);

@@ -3,7 +3,8 @@
 --
 --   psql -X -d DATABASE -f test/pgtap/api.sql
 --
--- Needs a database with pgTAP; changes nothing in it.  A store in which roles
+-- Needs a database with pgTAP on a server that preloads the library; changes
+-- nothing in it.  A store in which roles
 -- were given privileges fails the assertions that say "nobody but the owner".
 \set QUIET on
 \set ON_ERROR_STOP on
@@ -45,7 +46,28 @@ INSERT INTO wanted_functions VALUES
   ('es_grant', 'role name, privilege text', 'void', 'c', 'volatile', 'unsafe', true, false),
   ('es_revoke', 'role name, privilege text', 'void', 'c', 'volatile', 'unsafe', true, false),
   ('es_check', 'OUT tenant_id text, OUT stream_id text, OUT problem text', 'SETOF record', 'sql', 'stable', 'unsafe', false, false),
+  ('es_sequence', '', 'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_wait_for_log', 'timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
+  ('es_wait_for_position', '"position" bigint, timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
+  ('es_sequencer_status', 'OUT state text, OUT pid integer, OUT sequenced_lsn pg_lsn, OUT unread_bytes bigint, OUT batches bigint, OUT events bigint, OUT heals bigint, OUT started_at timestamp with time zone, OUT last_batch_at timestamp with time zone, OUT slot_name name, OUT retry_at timestamp with time zone, OUT last_error text, OUT last_error_code text, OUT last_error_at timestamp with time zone',
+   'record', 'c', 'volatile', 'restricted', false, false),
+  ('es_head_position', '', 'bigint', 'c', 'stable', 'safe', false, false),
+  ('es_position', 'stream_id text, version bigint', 'bigint', 'c', 'stable', 'safe', false, false),
+  ('es_read_all', 'after_position bigint DEFAULT 0, max_count bigint DEFAULT NULL::bigint, categories text[] DEFAULT NULL::text[], event_types text[] DEFAULT NULL::text[]',
+   'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
+  ('es_read_category', 'category text, after_position bigint DEFAULT 0, max_count bigint DEFAULT NULL::bigint',
+   'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
+  ('es_commit_entries', 'first_position bigint, entries bytea, OUT "position" bigint, OUT tx bigint, OUT events integer, OUT committed_at timestamp with time zone',
+   'SETOF record', 'c', 'immutable', 'safe', false, true),
   -- not for users, but needed by the others
+  ('es_pack_entries', 'tx bigint[], events integer[], committed_at timestamp with time zone[]', 'bytea', 'c', 'immutable', 'safe', false, true),
+  ('es_commit_problem', 'first_position bigint, last_position bigint, tx_range int8range, entries bytea', 'text', 'c', 'stable', 'safe', false, false),
+  ('es_commits_before_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
+  ('es_commits_immutable', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
+  ('es_log_handler', '', 'fdw_handler', 'c', 'volatile', 'unsafe', false, true),
+  ('es_log_validator', 'options text[], catalog oid', 'void', 'c', 'volatile', 'unsafe', false, true),
+  ('es_check_read_all', 'after_position bigint, max_count bigint, categories text[], event_types text[]', 'bigint', 'c', 'immutable', 'safe', false, false),
+  ('es_check_read_category', 'category text, after_position bigint, max_count bigint', 'bigint', 'c', 'immutable', 'safe', false, false),
   ('es_check_read', 'stream_id text, version bigint, max_count bigint', 'bigint', 'c', 'immutable', 'safe', false, false),
   ('es_read_forwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
   ('es_read_backwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
@@ -74,6 +96,37 @@ INSERT INTO wanted_columns VALUES
   ('es_snapshots', 4, 'aggregate', 'text', true, '''''::text', 'C'),
   ('es_snapshots', 5, 'state', 'jsonb', true, NULL, NULL),
   ('es_snapshots', 6, 'created_at', 'timestamp with time zone', true, NULL, NULL),
+  ('es_commits', 1, 'first_position', 'bigint', true, NULL, NULL),
+  ('es_commits', 2, 'last_position', 'bigint', true, NULL, NULL),
+  ('es_commits', 3, 'tx_range', 'int8range', true, NULL, NULL),
+  ('es_commits', 4, 'end_lsn', 'pg_lsn', true, NULL, NULL),
+  ('es_commits', 5, 'entries', 'bytea', true, NULL, NULL),
+  ('es_log', 1, 'position', 'bigint', false, NULL, NULL),
+  ('es_log', 2, 'committed_at', 'timestamp with time zone', false, NULL, NULL),
+  ('es_log', 3, 'tenant_id', 'text', false, NULL, 'C'),
+  ('es_log', 4, 'stream_id', 'text', false, NULL, 'C'),
+  ('es_log', 5, 'version', 'bigint', false, NULL, NULL),
+  ('es_log', 6, 'event_id', 'uuid', false, NULL, NULL),
+  ('es_log', 7, 'event_type', 'text', false, NULL, 'C'),
+  ('es_log', 8, 'schema_version', 'integer', false, NULL, NULL),
+  ('es_log', 9, 'data', 'jsonb', false, NULL, NULL),
+  ('es_log', 10, 'metadata', 'jsonb', false, NULL, NULL),
+  ('es_log', 11, 'recorded_at', 'timestamp with time zone', false, NULL, NULL),
+  ('es_log', 12, 'tx', 'bigint', false, NULL, NULL),
+  ('es_log', 13, 'ordinal', 'integer', false, NULL, NULL),
+  ('es_log_events', 1, 'position', 'bigint', false, NULL, NULL),
+  ('es_log_events', 2, 'committed_at', 'timestamp with time zone', false, NULL, NULL),
+  ('es_log_events', 3, 'tenant_id', 'text', false, NULL, 'C'),
+  ('es_log_events', 4, 'stream_id', 'text', false, NULL, 'C'),
+  ('es_log_events', 5, 'version', 'bigint', false, NULL, NULL),
+  ('es_log_events', 6, 'event_id', 'uuid', false, NULL, NULL),
+  ('es_log_events', 7, 'event_type', 'text', false, NULL, 'C'),
+  ('es_log_events', 8, 'schema_version', 'integer', false, NULL, NULL),
+  ('es_log_events', 9, 'data', 'jsonb', false, NULL, NULL),
+  ('es_log_events', 10, 'metadata', 'jsonb', false, NULL, NULL),
+  ('es_log_events', 11, 'recorded_at', 'timestamp with time zone', false, NULL, NULL),
+  ('es_log_events', 12, 'tx', 'bigint', false, NULL, NULL),
+  ('es_log_events', 13, 'ordinal', 'integer', false, NULL, NULL),
   ('es_event', 1, 'position', 'bigint', false, NULL, NULL),
   ('es_event', 2, 'stream_id', 'text', false, NULL, 'C'),
   ('es_event', 3, 'version', 'bigint', false, NULL, NULL),
@@ -90,6 +143,9 @@ INSERT INTO wanted_indexes VALUES
   ('es_events_pkey', 'es_events', true, true, 'tenant_id, stream_id, version'),
   ('es_events_tx_ordinal_key', 'es_events', true, false, 'tx, ordinal'),
   ('es_events_event_id_idx', 'es_events', false, false, 'event_id'),
+  ('es_commits_pkey', 'es_commits', true, true, 'first_position'),
+  ('es_commits_tx_range_idx', 'es_commits', false, false, 'tx_range'),
+  ('es_sequencer_state_pkey', 'es_sequencer_state', true, true, 'system_identifier, database_oid, store_oid'),
   ('es_snapshots_pkey', 'es_snapshots', true, true, 'tenant_id, stream_id, version, aggregate');
 
 CREATE TEMP TABLE wanted_triggers (name text, relation text, definition text, enabled "char");
@@ -98,12 +154,23 @@ INSERT INTO wanted_triggers VALUES
   ('es_events_after_insert', 'es_events', 'AFTER INSERT FOR EACH STATEMENT EXECUTE FUNCTION es_events_after_insert()', 'A'),
   ('es_events_immutable', 'es_events', 'BEFORE DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION es_events_immutable()', 'A'),
   ('es_events_immutable_row', 'es_events', 'BEFORE DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_events_immutable()', 'A'),
+  ('zz_es_commits_before_insert', 'es_commits', 'BEFORE INSERT FOR EACH ROW EXECUTE FUNCTION es_commits_before_insert()', 'A'),
+  ('es_commits_immutable', 'es_commits', 'BEFORE DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION es_commits_immutable()', 'A'),
+  ('es_commits_immutable_row', 'es_commits', 'BEFORE DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_commits_immutable()', 'A'),
   ('zz_es_snapshots_before_write', 'es_snapshots', 'BEFORE INSERT OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_snapshots_before_write()', 'O');
 
 CREATE TEMP TABLE wanted_settings (name text, type text, context text, "default" text, minimum text, maximum text);
 INSERT INTO wanted_settings VALUES
   ('event_store.tenant_id', 'string', 'user', '', NULL, NULL),
-  ('event_store.max_stream_locks', 'integer', 'user', '512', '1', '1000000');
+  ('event_store.max_stream_locks', 'integer', 'user', '512', '1', '1000000'),
+  ('event_store.max_databases', 'integer', 'postmaster', '64', '1', '10000'),
+  ('event_store.sequencer', 'bool', 'sighup', 'on', NULL, NULL),
+  ('event_store.sequencer_linger', 'integer', 'sighup', '1', '0', '10000'),
+  ('event_store.sequencer_nap_time', 'integer', 'sighup', '10000', '10', '3600000'),
+  ('event_store.sequencer_batch_transactions', 'integer', 'sighup', '10000', '1', '1000000'),
+  ('event_store.sequencer_batch_wal', 'integer', 'sighup', '65536', '64', '2147483647'),
+  ('event_store.launcher_nap_time', 'integer', 'sighup', '60000', '100', '3600000'),
+  ('event_store.notify', 'bool', 'sighup', 'on', NULL, NULL);
 
 -- ---------------------------------------------------------------------------
 -- What there is
@@ -153,7 +220,7 @@ SELECT plan((SELECT 6 * count(*) FROM wanted_functions)::int
           + (SELECT 2 * count(*) FROM wanted_indexes)::int
           + (SELECT 3 * count(*) FROM wanted_triggers)::int
           + (SELECT count(*) FROM wanted_settings)::int
-          + 27);
+          + 30);
 
 -- ---------------------------------------------------------------------------
 -- The extension
@@ -162,19 +229,21 @@ SELECT plan((SELECT 6 * count(*) FROM wanted_functions)::int
 SELECT is(extversion, es_version(), 'library and SQL have the same version') FROM pg_extension WHERE extname = 'event_store';
 SELECT ok(NOT extrelocatable, 'is not relocatable') FROM pg_extension WHERE extname = 'event_store';
 SELECT set_eq($$ SELECT unnest(extconfig)::regclass::text AS name, unnest(extcondition) AS condition FROM pg_extension WHERE extname = 'event_store' $$,
-              $$ VALUES ('es_events', ''), ('es_snapshots', ''), ('es_tx_seq', '') $$,
-              'pg_dump saves all events, all snapshots and the sequence');
+              $$ VALUES ('es_events', ''), ('es_snapshots', ''), ('es_commits', ''), ('es_tx_seq', '') $$,
+              'pg_dump saves all events, all snapshots, the ledger and the sequence');
 SELECT isnt(obj_description(oid, 'pg_extension'), NULL, 'the extension has a comment') FROM pg_extension WHERE extname = 'event_store';
 
 -- Everything that it has, and nothing else.
 SELECT set_eq($$ SELECT name FROM functions $$, $$ SELECT name FROM wanted_functions $$, 'functions');
-SELECT set_eq($$ SELECT name, kind::text FROM relations $$, $$ VALUES ('es_events', 'r'), ('es_snapshots', 'r'), ('es_tx_seq', 'S') $$,
-              'tables and sequences');
+SELECT set_eq($$ SELECT name, kind::text FROM relations $$, $$ VALUES ('es_events', 'r'), ('es_snapshots', 'r'), ('es_commits', 'r'), ('es_sequencer_state', 'r'), ('es_store_key', 'r'),
+                        ('es_log_events', 'f'), ('es_log', 'v'), ('es_sequencer', 'v'), ('es_tx_seq', 'S') $$,
+              'tables, views and sequences');
 SELECT set_eq($$ SELECT typname::text FROM members m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid $$,
               $$ VALUES ('es_event') $$, 'types');
 SELECT is_empty($$ SELECT pg_describe_object(classid, objid, 0) FROM members
-                    WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass) $$,
-                'nothing of another kind');
+                    WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass)
+                      AND pg_describe_object(classid, objid, 0) NOT IN ('foreign-data wrapper event_store_log', 'server event_store_log') $$,
+                'nothing of another kind but the wrapper of the log');
 SELECT is_empty($$ SELECT pg_describe_object('pg_proc'::regclass, oid, 0) FROM pg_proc
                     WHERE proname LIKE 'es\_%' AND pronamespace = (SELECT extnamespace FROM pg_extension WHERE extname = 'event_store')
                       AND oid NOT IN (SELECT oid FROM functions)
@@ -232,13 +301,14 @@ SELECT is(a.column, concat_ws(' ', w.name, w.type, CASE WHEN w.is_required THEN 
     ON a.relname = w.relation AND a.attnum = w.number
  ORDER BY w.relation, w.number;
 SELECT is_empty($$ SELECT attrelid::regclass, attname FROM pg_attribute
-                    WHERE attrelid IN ('es_events'::regclass, 'es_snapshots'::regclass, 'es_event'::regclass) AND attnum > 0
+                    WHERE attrelid IN ('es_events'::regclass, 'es_snapshots'::regclass, 'es_commits'::regclass, 'es_log'::regclass,
+                                       'es_log_events'::regclass, 'es_event'::regclass) AND attnum > 0
                       AND (attrelid::regclass::text, attnum) NOT IN (SELECT relation, number FROM wanted_columns) $$,
                 'no other columns');
 SELECT isnt(col_description(relation::regclass, number), NULL, relation || '.' || name || ': comment')
   FROM wanted_columns WHERE relation <> 'es_event' ORDER BY relation, number;
 SELECT isnt(obj_description(name::regclass, 'pg_class'), NULL, name || ': comment')
-  FROM (VALUES ('es_events'), ('es_snapshots'), ('es_tx_seq')) v(name);
+  FROM (VALUES ('es_events'), ('es_snapshots'), ('es_commits'), ('es_log'), ('es_log_events'), ('es_tx_seq')) v(name);
 SELECT isnt(obj_description('es_event'::regtype, 'pg_type'), NULL, 'es_event: comment');
 SELECT is((SELECT format_type(seqtypid, NULL) || ' ' || concat_ws(' ', seqstart, seqincrement, seqmin, seqcycle, seqcache)
              FROM pg_sequence WHERE seqrelid = 'es_tx_seq'::regclass), 'bigint 1 1 1 f 1', 'es_tx_seq: 1, 2, 3 ..., nothing kept by sessions');
@@ -246,7 +316,7 @@ SELECT is((SELECT format_type(seqtypid, NULL) || ' ' || concat_ws(' ', seqstart,
 SELECT is(i.index, concat_ws(' ', w.relation, CASE WHEN w.is_unique THEN 'unique' END, CASE WHEN w.is_primary THEN 'primary' END, '(' || w.columns || ')'), w.name)
   FROM wanted_indexes w
   LEFT JOIN (SELECT c.relname, concat_ws(' ', x.indrelid::regclass, CASE WHEN indisunique THEN 'unique' END, CASE WHEN indisprimary THEN 'primary' END,
-                                         substring(pg_get_indexdef(indexrelid) FROM 'USING btree (\(.*\))$')) AS index
+                                         substring(pg_get_indexdef(indexrelid) FROM 'USING (?:btree|gist) (\(.*\))$')) AS index
                FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN relations r ON r.oid = x.indrelid) i
     ON i.relname = w.name
  ORDER BY w.name;
@@ -256,7 +326,8 @@ SELECT set_eq($$ SELECT indexrelid::regclass::text FROM pg_index x JOIN relation
 -- (NOT NULL is a constraint of the catalogs from PostgreSQL 18 on)
 SELECT set_eq($$ SELECT conname::text AS name, obj_description(c.oid, 'pg_constraint') IS NOT NULL AS has_comment
                    FROM pg_constraint c JOIN relations r ON r.oid = c.conrelid WHERE contype <> 'n' $$,
-              $$ VALUES ('es_events_pkey', true), ('es_events_tx_ordinal_key', true), ('es_snapshots_pkey', true) $$,
+              $$ VALUES ('es_events_pkey', true), ('es_events_tx_ordinal_key', true), ('es_snapshots_pkey', true), ('es_commits_pkey', true),
+                        ('es_sequencer_state_pkey', true) $$,
               'constraints, each with a comment');
 
 -- ---------------------------------------------------------------------------

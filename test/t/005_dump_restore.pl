@@ -175,10 +175,11 @@ for my $case (
 		$node->safe_psql($name, <<'SQL');
 DO $$
 DECLARE
-	t name;
+	t record;
 BEGIN
-	FOR t IN SELECT tgname FROM pg_trigger WHERE tgrelid = 'es_events'::regclass AND NOT tgisinternal LOOP
-		EXECUTE format('ALTER TABLE es_events ENABLE ALWAYS TRIGGER %I', t);
+	FOR t IN SELECT tgrelid::regclass AS rel, tgname FROM pg_trigger
+			  WHERE tgrelid IN ('es_events'::regclass, 'es_commits'::regclass) AND NOT tgisinternal LOOP
+		EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.rel, t.tgname);
 	END LOOP;
 END $$;
 SQL

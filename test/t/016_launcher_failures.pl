@@ -48,19 +48,19 @@ rename "$file.away", $file or die "$file: $!";
 my $start = time;
 $node->reload;
 sequencers_are($node, 'broken postgres', 'a reload makes it try again');
-cmp_ok(time - $start, '<', 4, 'at once');
+cmp_ok(time - $start, '<', 7, 'before the 8 s are over');
 
 # The same when nothing is reloaded: CREATE EXTENSION does not wait.
 rename $file, "$file.away" or die "$file: $!";
 $offset = -s $node->logfile;
 $node->safe_psql('postgres',
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'event_store sequencer' AND datname = 'broken'");
-$node->wait_for_log(qr/(?:$failure.*){3}/s, $offset);
+$node->wait_for_log(qr/(?:$failure.*){4}/s, $offset);
 rename "$file.away", $file or die "$file: $!";
 $start = time;
 $node->safe_psql('broken', 'DROP EXTENSION event_store; CREATE EXTENSION event_store');
 sequencers_are($node, 'broken postgres', 'nor does CREATE EXTENSION wait for its turn');
-cmp_ok(time - $start, '<', 3, 'but makes it start at once');
+cmp_ok(time - $start, '<', 7, 'but makes it start before the 8 s are over');
 
 # ---------------------------------------------------------------------------
 # One that cannot hear: a new store's sequencer waits for a transaction of
@@ -76,7 +76,7 @@ for my $sql ('ALTER DATABASE fresh RENAME TO renamed', 'CREATE DATABASE copy TEM
 {
 	$start = time;
 	is(outcome($node, 'postgres', $sql), 'ok ', "$sql, while its sequencer waits for a transaction");
-	cmp_ok(time - $start, '<', 4, 'does not wait, too');
+	cmp_ok(time - $start, '<', 14, 'does not wait, too');
 }
 sequencers_are($node, 'broken postgres', 'nothing is left');
 
