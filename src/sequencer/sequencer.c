@@ -133,15 +133,18 @@ set_resume_lsn(EsSequencer *seq)
 /*
  * Says whether state, ledger, WAL and slot agree.
  *
- * The slot may lag behind what we know, since it is saved lazily.  It may not
- * be ahead: then somebody else has moved it, or has made one of its name.  An
- * older row of the ledger may not be ahead of where the slot began.
+ * The slot may lag behind the ledger, since it is saved lazily, but not behind
+ * the state, which is written together with it.  It may not be ahead: then
+ * somebody else has moved it, or has made one of its name.  An older row of
+ * the ledger may not be ahead of where the slot began.
  */
 static bool
 state_fits(const EsSequencer *seq)
 {
+	XLogRecPtr	confirmed = MyReplicationSlot->data.confirmed_flush;
+
 	return seq->resume_lsn <= GetFlushRecPtr(NULL) &&
-		MyReplicationSlot->data.confirmed_flush <= seq->resume_lsn &&
+		seq->row.start_lsn <= confirmed && confirmed <= seq->resume_lsn &&
 		seq->row.since_position >= 1 &&
 		seq->row.since_position <= seq->tail.head + 1 &&
 		(seq->tail.first_position >= seq->row.since_position ||
@@ -293,6 +296,7 @@ void
 es_sequencer_confirm(EsSequencer *seq, bool now)
 {
 	XLogRecPtr	lsn = es_wal_end(seq->wal);
+	bool		written = false;
 
 	/*
 	 * Copies without positions must be met again after a crash, and rows of
@@ -301,13 +305,13 @@ es_sequencer_confirm(EsSequencer *seq, bool now)
 	if (seq->min_copied_tx != 0 || seq->written_lsn > GetFlushRecPtr(NULL))
 		return;
 
-	if (es_wal_queue_length(seq->wal) > 0 ||
-		lsn <= seq->resume_lsn + IDLE_WAL ||
-		!write_progress(seq, lsn, now))
+	if (es_wal_queue_length(seq->wal) == 0 && lsn > seq->resume_lsn + IDLE_WAL)
+		written = write_progress(seq, lsn, now);
+	if (!written)
 		lsn = seq->resume_lsn;
 	if (lsn > seq->confirmed_lsn && lsn <= es_wal_end(seq->wal))
 	{
-		es_wal_confirm(seq->wal, lsn);
+		es_wal_confirm(seq->wal, lsn, written);
 		seq->confirmed_lsn = lsn;
 	}
 }

@@ -84,9 +84,10 @@ extern XLogRecPtr es_wal_position(const EsWal *wal);
 extern XLogRecPtr es_wal_end(const EsWal *wal);
 
 /*
- * Tells the server that WAL before lsn is not needed any more.
+ * Tells the server that WAL before lsn is not needed any more.  It remembers
+ * that over a crash only if durably is given, or after a checkpoint.
  */
-extern void es_wal_confirm(EsWal *wal, XLogRecPtr lsn);
+extern void es_wal_confirm(EsWal *wal, XLogRecPtr lsn, bool durably);
 
 extern void es_wal_close(EsWal *wal);
 

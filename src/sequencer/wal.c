@@ -207,7 +207,7 @@ es_wal_end(const EsWal *wal)
 }
 
 void
-es_wal_confirm(EsWal *wal, XLogRecPtr lsn)
+es_wal_confirm(EsWal *wal, XLogRecPtr lsn, bool durably)
 {
 	/*
 	 * No further than behind a complete record: what begins before the place
@@ -215,6 +215,11 @@ es_wal_confirm(EsWal *wal, XLogRecPtr lsn)
 	 */
 	Assert(lsn <= es_wal_end(wal));
 	LogicalConfirmReceivedLocation(lsn);
+	if (durably)
+	{
+		ReplicationSlotMarkDirty();
+		ReplicationSlotSave();
+	}
 }
 
 void
