@@ -404,7 +404,7 @@ sub random_append
 	my $stream = 'load-' . int(rand($client->{streams}));
 	my ($before, $expected) = random_expectation($stream);
 	my $kind  = rand;
-	my $count = $kind < 0.65 ? 1 : $kind < 0.96 ? 2 + int(rand(4)) : 3;
+	my $count = $kind < 0.65 ? 1 : $kind < 0.96 ? 2 + int(rand($client->{most} - 1)) : 3;
 	my @ids   = map { event_uuid($client->{number}, $client->{events}++) } 1 .. $count;
 
 	$client->{appends}++;
@@ -518,11 +518,26 @@ sub random_transaction
 	}
 	@$client{ 'in_transaction', 'goes_on' } = (0, 0);
 	$sql .= "\\set ON_ERROR_ROLLBACK off\n";
+	return $sql . end_in_two_phases($client) if $client->{prepared} && rand() < $client->{prepared};
 	$sql .=
 	  rand() < 0.75
 	  ? statement('COMMIT;',   'commit')
 	  : statement('ROLLBACK;', 'rollback');
 	return $sql;
+}
+
+# PREPARE TRANSACTION of a failed transaction rolls it back; what comes behind it
+# fails then, and the book says so.
+sub end_in_two_phases
+{
+	my ($client) = @_;
+	my $name = sprintf('client-%d-%d', $client->{number}, $client->{prepares}++);
+
+	return statement("PREPARE TRANSACTION '$name';", 'savepoint prepared')
+	  . ( rand() < 0.75
+		? statement("COMMIT PREPARED '$name';", 'commit')
+		: "ROLLBACK PREPARED '$name';\n")
+	  . "\\echo rollback\n";
 }
 
 =item install_load_functions(node, database)
@@ -572,11 +587,12 @@ SQL
 	return;
 }
 
-=item write_client_script(file, client => n, appends => n, streams => n, transactions => share, setup => sql)
+=item write_client_script(file, client => n, appends => n, streams => n, transactions => share, prepared => share, most => n, setup => sql)
 
 The script of one client: so many append calls to so many streams, the given
-share of its steps being transactions of several. The same client number gives
-the same script in every run.
+share of its steps being transactions of several, of which the given share is
+prepared; a call appends at most that many events (5). The same client number
+gives the same script in every run.
 
 =cut
 
@@ -584,12 +600,15 @@ sub write_client_script
 {
 	my ($file, %opt) = @_;
 	my %client = (
-		file    => $file,
-		number  => $opt{client},
-		streams => $opt{streams},
-		appends => 0,
-		events  => 0,
-		copies  => 0);
+		file     => $file,
+		number   => $opt{client},
+		streams  => $opt{streams},
+		prepared => $opt{prepared} // 0,
+		most     => $opt{most} // 5,
+		appends  => 0,
+		events   => 0,
+		copies   => 0,
+		prepares => 0);
 	my $sql = "\\set at 0\n" . ($opt{setup} // '');
 
 	srand($opt{client});
