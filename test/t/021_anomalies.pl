@@ -31,14 +31,14 @@ sub head
 # ---------------------------------------------------------------------------
 # (a) A appends, B appends and commits, a reader reads, A commits.
 # ---------------------------------------------------------------------------
-my ($a, $b) = (session(), session());
+my ($first, $second) = (session(), session());
 my $checkpoint = head();
-$a->query_safe("BEGIN; SELECT es_append('a-1', 'A', '1')");
-$b->query_safe("SELECT es_append('b-1', 'B', '1')");
+$first->query_safe("BEGIN; SELECT es_append('a-1', 'A', '1')");
+$second->query_safe("SELECT es_append('b-1', 'B', '1')");
 log_is_caught_up($node, 'postgres', '(a) the log does not wait for A');
 is(read_log($node, 'postgres', $checkpoint), '1 b-1 1', '(a) a reader gets the event of B');
 $checkpoint = head();
-$a->query_safe('COMMIT');
+$first->query_safe('COMMIT');
 log_is_caught_up($node, 'postgres', '(a) A commits');
 is(read_log($node, 'postgres', $checkpoint), '2 a-1 1', '(a) and the reader, going on from there, the event of A');
 
@@ -46,9 +46,9 @@ is(read_log($node, 'postgres', $checkpoint), '2 a-1 1', '(a) and the reader, goi
 # (b) T1 has its xid, and its number, first; T2 appends version 1 and commits; T1
 # appends version 2.
 # ---------------------------------------------------------------------------
-$a->query_safe("BEGIN; SELECT pg_current_xact_id(), es_append('first-1', 'T1', '1')");
-$b->query_safe("BEGIN; SELECT es_append('both-1', 'T2', '1'); COMMIT");
-$a->query_safe("SELECT es_append('both-1', 'T1', '1'); COMMIT");
+$first->query_safe("BEGIN; SELECT pg_current_xact_id(), es_append('first-1', 'T1', '1')");
+$second->query_safe("BEGIN; SELECT es_append('both-1', 'T2', '1'); COMMIT");
+$first->query_safe("SELECT es_append('both-1', 'T1', '1'); COMMIT");
 log_is_caught_up($node, 'postgres', '(b) both commit');
 is(read_log($node, 'postgres', 2), '3 both-1 1, 4 first-1 1, 5 both-1 2', '(b) the stream is read in the order of its versions');
 
@@ -67,13 +67,13 @@ BEGIN;
 SELECT es_append('prepared-1', 'Prepared', '1');
 PREPARE TRANSACTION 'stays';
 SQL
-$a->query_safe('SET lock_timeout = 0');
+$first->query_safe('SET lock_timeout = 0');
 $checkpoint = head();
 my @latencies;
 for my $n (1 .. 50)
 {
 	my $start = time;
-	my $answer = $a->query_safe("SELECT es_append('c-1', 'C', '1') > 0 AND es_head_position() >= 0;\nSELECT es_wait_for_log('5 s')");
+	my $answer = $first->query_safe("SELECT es_append('c-1', 'C', '1') > 0 AND es_head_position() >= 0;\nSELECT es_wait_for_log('5 s')");
 	push @latencies, 1000 * (time - $start);
 	is($answer, "t\nt", '(c) an event is sequenced beside four open transactions') if $answer ne "t\nt" || $n == 50;
 }
@@ -140,6 +140,9 @@ is(head(), $before, 'and no position is given');
 is( $node->safe_psql('postgres', "SELECT count(*) FROM es_commits c, es_commit_entries(c.first_position, c.entries) x"
 	  . " WHERE NOT EXISTS (SELECT FROM es_events e WHERE e.tx = x.tx)"), '0', 'the ledger tells of nothing that cannot be seen');
 $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+
+# Positions wait for standbys themselves, so nobody must be waited for any more.
+configure("synchronous_standby_names = ''");
 log_is_caught_up($node, 'postgres', 'when it is let go the log goes on');
 is(read_log($node, 'postgres', $before), join(', ', $before + 1 . ' stuck-1 1', $before + 2 . ' other-1 1'), 'in the order of the WAL');
 $stuck->quit;
@@ -174,6 +177,7 @@ SQL
 my $pid = sequencer_pid($node, 'postgres');
 my $holder = session();
 $before = head();
+configure("synchronous_standby_names = 'nobody'");
 $holder->query_safe('SET synchronous_commit = on');
 $holder->query_until(qr/begun/, "\\echo begun\nBEGIN; SELECT pg_logical_emit_message(true, '', ''); NOTIFY holder; COMMIT;\n");
 wait_for_stuck(1);
@@ -181,11 +185,11 @@ $node->safe_psql('postgres', "SELECT es_append('open-1', 'Open', '1')");
 look_at_open_batch($pid, 'a batch');
 is(head(), $before, 'a batch that is not committed cannot be seen');
 $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+configure("synchronous_standby_names = ''");
 log_is_caught_up($node, 'postgres', 'it commits');
 $holder->quit;
 is(read_log($node, 'postgres', $before), $before + 1 . ' open-1 1', 'and its row is there for everybody');
 log_is_whole($node, 'postgres', 'the log is whole');
-configure("synchronous_standby_names = ''");
 
 # The same while it heals: it writes its state last.
 configure('event_store.sequencer = off');
@@ -291,7 +295,7 @@ is(outcome($node, 'postgres', 'DROP DATABASE dropped'), 'ok ', 'the database can
 log_is_caught_up($node, 'postgres', 'the other store goes on');
 log_is_whole($node, 'postgres', 'and is whole');
 
-$_->quit for $a, $b;
+$_->quit for $first, $second;
 log_is_clean($node);
 $node->stop;
 done_testing();
