@@ -541,6 +541,15 @@ es_catalog_get_store(EsStore *store)
 	cached_valid = (invalidations == before);
 }
 
+uint64
+es_catalog_store_id(const EsStore *store)
+{
+	uint64		id;
+
+	memcpy(&id, store->key.data, sizeof(id));
+	return id == 0 ? 1 : id;
+}
+
 bool
 es_catalog_lock_store(EsStore *store)
 {

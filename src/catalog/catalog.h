@@ -136,6 +136,11 @@ extern void es_catalog_init(void);
 extern void es_catalog_get_store(EsStore *store);
 
 /*
+ * Returns a number that stands for the store, never 0: part of its key.
+ */
+extern uint64 es_catalog_store_id(const EsStore *store);
+
+/*
  * Locks the extension against DROP EXTENSION and ALTER EXTENSION until the end
  * of the transaction, and fills *store; returns false when it is not there.
  *

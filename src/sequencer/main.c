@@ -87,11 +87,6 @@ es_sequencer_start_process(Oid database_oid)
 	SetConfigOption("row_security", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_OVERRIDE);
 
-	/*
-	 * What is lost in a crash is made again, the same: the ledger is a
-	 * function of the WAL.
-	 */
-	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	allow_own_plugin();
 }
 
@@ -263,8 +258,7 @@ note_gone(EsWorkerSlot *slot)
 {
 	es_sequencer_clean_up();
 
-	/* The next store begins from the beginning. */
-	pg_atomic_write_u64(&slot->head, 0);
+	es_worker_set_store(slot, 0, 0);
 	es_worker_set_state(slot, ES_SEQUENCER_NOT_NEEDED);
 }
 

@@ -239,7 +239,7 @@ es_sequence(PG_FUNCTION_ARGS)
 	{
 		uint64		head = pg_atomic_read_u64(&slot->head);
 
-		(void) es_wait_until_sequenced(slot, DT_NOEND);
+		(void) es_wait_until_sequenced(slot, &store, DT_NOEND);
 		PG_RETURN_INT64((int64) (pg_atomic_read_u64(&slot->head) - head));
 	}
 

@@ -14,9 +14,11 @@
 #include "commands/async.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "replication/syncrep.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -41,6 +43,22 @@ es_publish_check_flag(void)
 		elog(ERROR, "sequencer is about to write while it is marked as decoding");
 }
 
+/*
+ * Lets the commit of this transaction not wait for the disk: what is lost in a
+ * crash is made again from the WAL, the same.
+ *
+ * Where there are synchronous standbys it waits for them as the settings say:
+ * one that is promoted has no WAL of ours to make the same positions from.
+ */
+static void
+relax_commit(void)
+{
+	if (SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0')
+		(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+								 false);
+}
+
 void
 es_publish_begin(EsSequencer *seq)
 {
@@ -55,6 +73,7 @@ es_publish_begin(EsSequencer *seq)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("event store was dropped while its sequencer was at work")));
 	seq->store = store;
+	relax_commit();
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
@@ -342,7 +361,11 @@ es_publish_copies(EsSequencer *seq, bool force)
 		es_state_write(&seq->store, &seq->row);
 	}
 	if (events > 0)
+	{
+		/* Made again after a crash, they might get another order. */
+		ForceSyncCommit();
 		notify(seq);
+	}
 	es_publish_commit(seq);
 	seq->min_copied_tx = seq->max_copied_tx = 0;
 	if (events > 0)

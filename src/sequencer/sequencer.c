@@ -121,7 +121,7 @@ static bool
 set_resume_lsn(EsSequencer *seq)
 {
 	seq->resume_lsn = seq->row.start_lsn;
-	if (seq->tail.first_position >= seq->row.since_position)
+	if (seq->tail.head >= seq->row.since_position)
 	{
 		if (XLogRecPtrIsInvalid(seq->tail.end_lsn))
 			return false;
@@ -147,7 +147,7 @@ state_fits(const EsSequencer *seq)
 		seq->row.start_lsn <= confirmed && confirmed <= seq->resume_lsn &&
 		seq->row.since_position >= 1 &&
 		seq->row.since_position <= seq->tail.head + 1 &&
-		(seq->tail.first_position >= seq->row.since_position ||
+		(seq->tail.head >= seq->row.since_position ||
 		 seq->tail.end_lsn <= seq->row.start_lsn);
 }
 
@@ -236,8 +236,8 @@ es_sequencer_open(EsSequencer *seq, EsWorkerSlot *slot)
 		LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
 		slot->slot_name = seq->row.slot_name;
 		LWLockRelease(es_worker_lock());
-		pg_atomic_write_u64(&slot->head, (uint64) seq->tail.head);
-		ConditionVariableBroadcast(&slot->changed);
+		es_worker_set_store(slot, es_catalog_store_id(&seq->store),
+							(uint64) seq->tail.head);
 	}
 	return true;
 }

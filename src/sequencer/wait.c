@@ -36,6 +36,7 @@ PG_FUNCTION_INFO_V1(es_wait_for_position);
  */
 typedef struct Goal
 {
+	uint64		store;
 	bool		by_position;
 	int64		position;
 	XLogRecPtr	lsn;
@@ -152,6 +153,24 @@ urge(EsWorkerSlot *slot, const Goal *goal)
 }
 
 /*
+ * Is the goal reached?  What the slot says may be about an earlier store.
+ */
+static bool
+is_reached(EsWorkerSlot *slot, const Goal *goal)
+{
+	bool		result;
+
+	if (pg_atomic_read_u64(&slot->store) != goal->store)
+		return false;
+	pg_memory_barrier();
+	result = goal->by_position ?
+		pg_atomic_read_u64(&slot->head) >= (uint64) goal->position :
+		pg_atomic_read_u64(&slot->sequenced_lsn) >= goal->lsn;
+	pg_memory_barrier();
+	return result && pg_atomic_read_u64(&slot->store) == goal->store;
+}
+
+/*
  * Sleeps until the goal is reached; returns false when the time is over.
  */
 static bool
@@ -165,9 +184,7 @@ wait_for(EsWorkerSlot *slot, const Goal *goal)
 	{
 		int64		rest = LONGEST_SLEEP_MS;
 
-		reached = goal->by_position ?
-			pg_atomic_read_u64(&slot->head) >= (uint64) goal->position :
-			pg_atomic_read_u64(&slot->sequenced_lsn) >= goal->lsn;
+		reached = is_reached(slot, goal);
 		if (reached)
 			break;
 		check_hope(slot);
@@ -190,9 +207,12 @@ wait_for(EsWorkerSlot *slot, const Goal *goal)
 }
 
 bool
-es_wait_until_sequenced(EsWorkerSlot *slot, TimestampTz deadline)
+es_wait_until_sequenced(EsWorkerSlot *slot, const EsStore *store,
+						TimestampTz deadline)
 {
 	Goal		goal = {0};
+
+	goal.store = es_catalog_store_id(store);
 
 	/*
 	 * Whoever was told that his commit is done has left its end here, or has
@@ -213,7 +233,8 @@ es_wait_for_log(PG_FUNCTION_ARGS)
 	EsStore		store;
 
 	es_catalog_get_store(&store);
-	PG_RETURN_BOOL(es_wait_until_sequenced(es_wait_get_slot(), deadline));
+	PG_RETURN_BOOL(es_wait_until_sequenced(es_wait_get_slot(), &store,
+										   deadline));
 }
 
 /*
@@ -241,6 +262,7 @@ es_wait_for_position(PG_FUNCTION_ARGS)
 
 	/* What is there already needs no sequencer. */
 	es_catalog_get_store(&store);
+	goal.store = es_catalog_store_id(&store);
 	if (es_ledger_head(&store, GetLatestSnapshot()) >= goal.position)
 		PG_RETURN_BOOL(true);
 	PG_RETURN_BOOL(wait_for(es_wait_get_slot(), &goal));

@@ -12,6 +12,7 @@
 
 #include "datatype/timestamp.h"
 
+#include "catalog/catalog.h"
 #include "worker/worker.h"
 
 /*
@@ -26,6 +27,7 @@ extern EsWorkerSlot *es_wait_get_slot(void);
  *
  * Can be cancelled.  Raises PE007 when waiting is in vain.
  */
-extern bool es_wait_until_sequenced(EsWorkerSlot *slot, TimestampTz deadline);
+extern bool es_wait_until_sequenced(EsWorkerSlot *slot, const EsStore *store,
+									TimestampTz deadline);
 
 #endif							/* ES_SEQUENCER_WAIT_H */

@@ -105,7 +105,6 @@ static bool
 read_record(EsWal *wal)
 {
 	XLogReaderState *reader = wal->decoder->reader;
-	XLogRecPtr	last_end = reader->EndRecPtr;
 	char	   *message = NULL;
 
 	wal->page_reader->end_of_wal = false;
@@ -116,11 +115,10 @@ read_record(EsWal *wal)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("could not read WAL behind %X/%X",
-						LSN_FORMAT_ARGS(last_end)),
+						LSN_FORMAT_ARGS(reader->EndRecPtr)),
 				 message != NULL ? errdetail_internal("%s", message) : 0));
 
-	/* The reader remembers the failure: let it begin again at that place. */
-	XLogBeginRead(reader, last_end);
+	/* The reader goes on from there when it is asked again. */
 	return false;
 }
 

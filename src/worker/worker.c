@@ -111,6 +111,7 @@ clear_slot(EsWorkerSlot *slot)
 	pg_atomic_write_u64(&slot->wanted_lsn, 0);
 	pg_atomic_write_u64(&slot->sequenced_lsn, 0);
 	pg_atomic_write_u64(&slot->head, 0);
+	pg_atomic_write_u64(&slot->store, 0);
 }
 
 static void
@@ -123,6 +124,7 @@ init_slot(EsWorkerSlot *slot)
 	pg_atomic_init_u64(&slot->wanted_lsn, 0);
 	pg_atomic_init_u64(&slot->sequenced_lsn, 0);
 	pg_atomic_init_u64(&slot->head, 0);
+	pg_atomic_init_u64(&slot->store, 0);
 	ConditionVariableInit(&slot->changed);
 	clear_slot(slot);
 }
@@ -253,6 +255,19 @@ wake_process(int procno)
 {
 	if (procno >= 0)
 		SetLatch(&GetPGProcByNumber(procno)->procLatch);
+}
+
+void
+es_worker_set_store(EsWorkerSlot *slot, uint64 store, uint64 head)
+{
+	/* Who reads compares the store before and after. */
+	pg_atomic_write_u64(&slot->store, 0);
+	pg_memory_barrier();
+	pg_atomic_write_u64(&slot->sequenced_lsn, 0);
+	pg_atomic_write_u64(&slot->head, head);
+	pg_memory_barrier();
+	pg_atomic_write_u64(&slot->store, store);
+	ConditionVariableBroadcast(&slot->changed);
 }
 
 void

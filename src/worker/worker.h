@@ -96,6 +96,7 @@ typedef struct EsWorkerSlot
 	pg_atomic_uint64 wanted_lsn;	/* how far sessions wait for it */
 	pg_atomic_uint64 sequenced_lsn; /* all commits up to here have positions */
 	pg_atomic_uint64 head;		/* last position */
+	pg_atomic_uint64 store;		/* the store that these two are about, 0: none */
 
 	/* Broadcast when one of the atomics, pid or state has changed */
 	ConditionVariable changed;
@@ -133,6 +134,12 @@ extern EsWorkerSlot *es_worker_find(Oid database_oid, bool create);
  * it; with force, also when a sequencer has been requested.
  */
 extern void es_worker_free(Oid database_oid, bool force);
+
+/*
+ * Says which store the sequencer of a slot works for from now on, and what its
+ * last position is; 0, 0 for none.  sequenced_lsn begins at 0.
+ */
+extern void es_worker_set_store(EsWorkerSlot *slot, uint64 store, uint64 head);
 
 /*
  * Tells sessions whether the launcher starts sequencers.  A session reads the

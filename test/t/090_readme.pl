@@ -14,6 +14,10 @@ use Test::More;
 my $readme = dirname(__FILE__) . '/../../README.md';
 my $node = PostgreSQL::Test::Cluster->new('readme');
 $node->init;
+$node->append_conf('postgresql.conf', <<'CONF');
+shared_preload_libraries = 'event_store'
+wal_level = logical
+CONF
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION event_store');
 
