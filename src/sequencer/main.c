@@ -37,9 +37,9 @@
 #include "core/names.h"
 #include "sequencer/sequencer.h"
 
-/* A sleep that is cut short by commits that are not visible yet */
+/* How long to wait for commits that are not visible yet, at first and at most */
 #define LEFT_OVER_NAP_MS	1
-#define LEFT_OVER_MAX_NAP_MS	100
+#define LEFT_OVER_MAX_NAP_MS	20
 
 /* Bounds of the sleep of an idle sequencer while others write */
 #define FIRST_NAP_MS	100
@@ -220,7 +220,13 @@ work(EsSequencer *seq)
 			continue;
 		if (result == ES_STEP_LEFT_OVER)
 		{
-			(void) sleep_until_woken(seq, left_over_nap);
+			/*
+			 * In a moment, as a rule.  Others' commits are no reason to look
+			 * earlier: they come after it.
+			 */
+			if (seq->tail.head != old_head)
+				left_over_nap = LEFT_OVER_NAP_MS;
+			(void) wait_for_latch(left_over_nap, ES_WAIT_SEQUENCER_LINGER);
 			left_over_nap = Min(left_over_nap * 2, LEFT_OVER_MAX_NAP_MS);
 			continue;
 		}

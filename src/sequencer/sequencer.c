@@ -68,7 +68,9 @@ heal(EsSequencer *seq, const char *why)
 	int64		old_healed_tx = seq->row.healed_tx;
 
 	es_worker_set_state(seq->slot, ES_SEQUENCER_HEALING);
-	ereport(LOG,
+
+	/* Where that has failed before, the failure is in the log. */
+	ereport(seq->slot == NULL || seq->slot->failures == 0 ? LOG : DEBUG1,
 			(errmsg("sequencer of database %u makes a new replication slot: %s",
 					MyDatabaseId, why),
 			 errdetail("Events that have no position get one from the table.")));
