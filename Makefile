@@ -4,7 +4,7 @@
 #   make test    the same preparation, then every test (SUITES="regress tap": only these)
 #   make         build against the PostgreSQL of PG_CONFIG; make install
 #
-#   make demo-stop, make test-versions, make installcheck (on a running server)
+#   make demo-stop, make torture, make test-versions, make installcheck (on a running server)
 #
 EXTENSION   = event_store
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" event_store.control)
@@ -125,6 +125,11 @@ demo-stop:
 test:
 	@PG_CONFIG='$(PG_CONFIG)' test/run $(SUITES)
 
+# The log against its model and its readers against its writers, for long:
+# ES_SEED, ES_ROUNDS, ES_WRITERS, ES_READS choose which and how long.
+torture:
+	@PG_CONFIG='$(PG_CONFIG)' test/run torture
+
 test-versions:
 	@test/versions $(VERSIONS)
 
@@ -132,5 +137,5 @@ test-versions:
 print-%:
 	@echo '$($*)'
 
-.PHONY: demo demo-stop test test-versions FORCE
+.PHONY: demo demo-stop test torture test-versions FORCE
 FORCE:

@@ -284,7 +284,11 @@ for my $round (1 .. 3)
 	append_to_file($file, "SELECT es_append('flow-' || i % 5, 'Flow', '1') FROM generate_series(1, 10) i;\n" x 5000);
 	my @running = start_clients($node, 'dropped', $file, $file);
 	$node->poll_query_until('dropped', "SELECT es_head_position() > 100") or die 'nothing comes';
-	is(outcome($node, 'dropped', 'DROP EXTENSION event_store'), 'ok ', "round $round: DROP EXTENSION while events flow");
+
+	# It may meet an append in a deadlock, as any DROP of several tables may.
+	my $outcome = '40P01';
+	$outcome = outcome($node, 'dropped', 'DROP EXTENSION event_store') while $outcome =~ /^40P01/;
+	is($outcome, 'ok ', "round $round: DROP EXTENSION while events flow");
 	finish_clients(@running);
 	ok( $node->poll_query_until('postgres',
 			"SELECT NOT EXISTS (SELECT FROM pg_replication_slots WHERE database = 'dropped') AND NOT EXISTS"
