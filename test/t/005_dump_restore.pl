@@ -170,7 +170,7 @@ for my $case (
 	if ($name eq 'disable_triggers')
 	{
 		# Such a dump leaves the triggers as ordinary ones, that do not fire for replication.
-		like($node->safe_psql($name, 'SELECT problem FROM es_check()'), qr/^trigger \S+ of table es_events/,
+		like($node->safe_psql($name, 'SELECT problem FROM es_check()'), qr/^trigger \S+ of table es_events/m,
 			'pg_dump --disable-triggers: es_check() tells that the triggers were changed');
 		$node->safe_psql($name, <<'SQL');
 DO $$
