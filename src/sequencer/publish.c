@@ -31,6 +31,10 @@
 /* From so many small rows on, they are put together. */
 #define MANY_SMALL_ROWS		64
 
+/* Every so many batches the sequencer looks back at them: pages are pruned while
+ * there is room for a tenth left on them, which is some eight rows. */
+#define LOOK_BACK_EVERY		4
+
 void
 es_publish_check_flag(void)
 {
@@ -227,6 +231,21 @@ collect(EsSequencer *seq, int n, EsCommit *commits, int *taken)
 }
 
 /*
+ * Reads the newest rows of the ledger.
+ *
+ * What matters is that they are met: rows that were put together are pruned
+ * from their pages then, and their index entries marked, so that the next ones
+ * find room there without a vacuum.
+ */
+static void
+look_back(EsSequencer *seq)
+{
+	EsLedgerTail tail;
+
+	es_ledger_read_tail(&seq->store, GetActiveSnapshot(), &tail);
+}
+
+/*
  * Writes one batch; returns how many commits of the queue are left of the n
  * that can be published.
  */
@@ -240,6 +259,8 @@ publish_batch(EsSequencer *seq, int n)
 	int			taken;
 	int			ncommits;
 
+	if (++seq->batches % LOOK_BACK_EVERY == 0)
+		look_back(seq);
 	ncommits = collect(seq, n, commits, &taken);
 	last_lsn = taken > 0 ? es_wal_peek(seq->wal, taken - 1)->end_lsn : 0;
 	if (ncommits > 0)

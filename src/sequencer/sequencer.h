@@ -181,6 +181,7 @@ typedef struct EsSequencer
 	TimestampTz copied_at;		/* when it was met */
 	XLogRecPtr	noted_lsn;		/* copies of commits up to here are in there */
 	int64		events;			/* sequenced by this process */
+	uint64		batches;		/* written by it */
 	MemoryContext batch_context;	/* reset after each batch */
 } EsSequencer;
 
