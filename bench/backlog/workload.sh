@@ -35,6 +35,7 @@ backlog_compare() {
 		slice_run base "$round" backlog_append "$script"
 		slice_run ours "$round" backlog_drain
 	done
+	sequencer_check
 	report_comparison "$title" "$target" "$units"
 }
 

@@ -10,8 +10,12 @@
 -- nap = 0: it looks without a break, and has the time to some 0.02 ms; for that it
 -- needs a CPU. nap = 1: it sleeps 1 ms between, for where it must not disturb.
 --
+-- count = 0: it goes on until bench_probe_stop has a row.
+--
 -- The appends come at times as random as those of independent clients, rate a second
 -- on average, if a position takes less than the pause between.
+CREATE TABLE bench_probe_stop (at timestamptz);
+
 CREATE PROCEDURE bench_probe(
   count integer, rate float8, nap integer, data text, metadata text, INOUT result float8[] DEFAULT '{}'
 ) LANGUAGE plpgsql AS $$
@@ -19,11 +23,13 @@ DECLARE
   stream text;
   began  timestamptz;
   next   timestamptz := clock_timestamp();
+  i      integer := 0;
 BEGIN
-  FOR i IN 1 .. count LOOP
+  WHILE i < count OR count = 0 LOOP
     next := next - ln(1 - random()) / rate * interval '1 s';
     PERFORM pg_sleep(greatest(0, extract(epoch FROM next - clock_timestamp())));
     COMMIT;
+    EXIT WHEN count = 0 AND EXISTS (SELECT FROM bench_probe_stop);
     stream := 'probe-' || gen_random_uuid();
     PERFORM es_append(stream, 'OrderPlaced', data::jsonb, metadata::jsonb);
     COMMIT;
@@ -37,6 +43,7 @@ BEGIN
         PERFORM pg_sleep(nap / 1000.0);
       END IF;
     END LOOP;
+    i := i + 1;
     result[i] := extract(epoch FROM clock_timestamp() - began) * 1000;
   END LOOP;
 END $$;

@@ -16,7 +16,7 @@ sequencer_begin() {
 	for template in bench_empty bench_filled; do
 		database=postgres sql -c "ALTER DATABASE $template ALLOW_CONNECTIONS false"
 	done
-	database=postgres sql -c 'DROP DATABASE IF EXISTS bench'
+	database=postgres sql -c 'SET client_min_messages = warning' -c 'DROP DATABASE IF EXISTS bench'
 	server_restart "${sequencer_settings[@]}" "event_store.sequencer = off"
 	sequencer_is=off
 }
@@ -26,7 +26,7 @@ sequencer_end() {
 	local template
 
 	sequencer_off
-	database=postgres sql -c 'DROP DATABASE IF EXISTS bench'
+	database=postgres sql -c 'SET client_min_messages = warning' -c 'DROP DATABASE IF EXISTS bench'
 	database=postgres sql -c "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots" >/dev/null
 	for template in bench_empty bench_filled; do
 		database=postgres sql -c "ALTER DATABASE $template ALLOW_CONNECTIONS true"
@@ -116,24 +116,49 @@ sequencer_slice() {
 		began=$EPOCHREALTIME
 		sequencer_catch_up
 		sequencer_late=$(awk -v a="$began" -v b="$EPOCHREALTIME" -v old="${sequencer_late:-0}" \
-			'BEGIN { printf "%.3f", b - a > old ? b - a : old }')
+			'BEGIN { printf "%.3f", (b - a > old ? b - a : old) }')
 	fi
 }
 
 # How long positions take, measured by one session of its own that appends
 # (lib/probe.sql). latency_run FILE COUNT RATE NAP leaves COUNT times, in ms, one
-# a line.
+# a line, in order.
 latency_prepare() {
 	sql -f lib/probe.sql
 }
 
 latency_run() {
 	PGOPTIONS="-c synchronous_commit=$sync" sql -v count="$2" -v rate="$3" -v nap="$4" \
-		-v data="$event_data" -v metadata="$event_metadata" <<-'END' >"$1"
+		-v data="$event_data" -v metadata="$event_metadata" <<-'END' | tr -d '{}' | tr ',' '\n' | sort -n >"$1"
 			CALL bench_probe(:count, :rate, :nap, :'data', :'metadata');
 		END
-	tr -d '{}' <"$1" | tr ',' '\n' >"$1.sorted"
-	sort -n "$1.sorted" >"$1"
+}
+
+# The same in the background, to the end that latency_stop gives it; then its
+# times are added to FILE.
+latency_start() {
+	PGOPTIONS="-c synchronous_commit=on" sql -v rate="$1" -v nap="$2" \
+		-v data="$event_data" -v metadata="$event_metadata" <<-'END' >"$server_dir/probe.out" 2>&1 &
+			CALL bench_probe(0, :rate, :nap, :'data', :'metadata');
+		END
+	latency_pid=$!
+}
+
+latency_stop() {
+	sql -c 'INSERT INTO bench_probe_stop VALUES (now())'
+	wait "$latency_pid" || die "probe: $(cat "$server_dir/probe.out")"
+	sql -c 'TRUNCATE bench_probe_stop'
+	tr -d '{}' <"$server_dir/probe.out" | tr ',' '\n' | grep . >"$1.new" || true
+	sort -n "$1.new" "$1" -o "$1"
+}
+
+# Dies unless every event has a position, and the WAL gave it: a slot was made
+# once for each database.
+sequencer_check() {
+	local found
+
+	found=$(sql -c "SELECT head_position - (SELECT count(*) FROM es_events), heals FROM es_sequencer")
+	[ "$found" = "0|1" ] || die "events without a position, or not from the WAL: $found"
 }
 
 # Head of the table for latency_report().

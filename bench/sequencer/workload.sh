@@ -15,6 +15,8 @@ workload_sequencer() {
 			sequencer_late=0
 			sequencer_database bench_filled
 			compare "appends beside the sequencer" 0.88 1 "sequencer_slice off $append" "sequencer_slice on $append"
+			sequencer_on
+			sequencer_check
 			sequencer_notes+=("synchronous_commit $sync, $clients clients: after its slices the sequencer had caught up within $sequencer_late s (starting psql included)")
 		done
 	done
