@@ -8,7 +8,8 @@
 -- make it faster than it is for others.
 --
 -- nap = 0: it looks without a break, and has the time to some 0.02 ms; for that it
--- needs a CPU. nap = 1: it sleeps 1 ms between, for where it must not disturb.
+-- needs a CPU. nap = 1: it sleeps between, and has the time to 2 ms, for where it must
+-- not disturb.
 --
 -- count = 0: it goes on until bench_probe_stop has a row.
 --

@@ -2,7 +2,7 @@
 #
 # Baseline: the same tables in a database without the extension, no sequencer
 # anywhere, no appends. Ours: the sequencer is on, and 10 appends a second go on,
-# by the session that measures how late their positions are, to 1 ms
+# by the session that measures how late their positions are, to 2 ms
 # (lib/probe.sql). Both on the same server, with wal_level = logical.
 
 # A slice of ours; what measures the positions begins and ends with it.
@@ -69,7 +69,7 @@ workload_unrelated() {
 	unrelated_lines+=("$(latency_report "beside COPY" 10 "$unrelated_times" - -)")
 	protocol=prepared rounds=$rounds_were
 
-	report_heading "The positions of those 10 appends a second, to 1 ms"
+	report_heading "The positions of those 10 appends a second, to 2 ms"
 	latency_table
 	printf '%s\n' "${unrelated_lines[@]}"
 	sequencer_on
