@@ -46,7 +46,7 @@ pgbench_slice() {
 	PGOPTIONS="-c synchronous_commit=$sync" "$pg_bin/pgbench" -n -M "$protocol" -c "$clients" -j "$threads" \
 		"${length[@]}" --random-seed="$slice" -f "$script" \
 		-D slice="$slice" -D n=-1 -D type=OrderPlaced -D data="$event_data" -D metadata="$event_metadata" \
-		"${pgbench_variables[@]}" bench >"$out" 2>&1 || status=$?
+		"${pgbench_variables[@]}" "${database:-bench}" >"$out" 2>&1 || status=$?
 	slice_calls=$(awk -F': ' '/^number of transactions actually processed/ { sub(/\/.*/, "", $2); print $2 }' "$out")
 	[ -n "$slice_calls" ] && [ "$slice_calls" -gt 0 ] || die "$script: $(grep -v '^pgbench (' "$out" | head -n 5)"
 	slice_seconds=$(awk -v n="$slice_calls" '/^tps = / { printf "%.6f", n / $3 }' "$out")

@@ -61,7 +61,8 @@ server_init() {
 		-E UTF8 --locale=C.UTF-8 --no-sync) >"$server_dir/initdb.out" 2>&1 ||
 		die "initdb failed: $(cat "$server_dir/initdb.out")"
 	printf '%s\n' "${server_settings[@]}" "listen_addresses = ''" \
-		"unix_socket_directories = '$server_dir'" >>"$server_dir/data/postgresql.conf"
+		"unix_socket_directories = '$server_dir'" \
+		"include_if_exists = 'workload.conf'" >>"$server_dir/data/postgresql.conf"
 	export PGHOST=$server_dir PGPORT=5432 PGUSER=postgres
 }
 
@@ -84,6 +85,20 @@ server_remove() {
 	if [ -n "${server_dir:-}" ]; then
 		rm -rf "$server_dir"
 	fi
+}
+
+# Settings of one workload, in place of those of the last one.
+server_set() {
+	printf '%s\n' "$@" >"$server_dir/data/workload.conf"
+	chmod a+r "$server_dir/data/workload.conf"
+}
+
+# Runs the server with these settings from now on; without any, with
+# server_settings alone.
+server_restart() {
+	server_set "$@"
+	server_stop
+	server_start
 }
 
 # Number of the postmaster's children, dead but unreaped ones included.
