@@ -150,16 +150,15 @@ check_extension_version(const char *installed)
 }
 
 /*
- * Looks the extension up in pg_extension; returns its schema.
+ * Looks the extension up in pg_extension; fills in where it is.
  */
-static Oid
-find_extension(void)
+static void
+find_extension(EsStore *store)
 {
 	Relation	rel;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	Oid			result = InvalidOid;
 	char	   *version = NULL;
 
 	rel = table_open(ExtensionRelationId, AccessShareLock);
@@ -173,13 +172,14 @@ find_extension(void)
 		Datum		datum = heap_getattr(tuple, Anum_pg_extension_extversion,
 										 RelationGetDescr(rel), &isnull);
 
-		result = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+		store->extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
+		store->namespace_oid = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
 		version = isnull ? pstrdup("") : TextDatumGetCString(datum);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 
-	if (!OidIsValid(result))
+	if (!OidIsValid(store->extension))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"%s\" is not installed in this database",
@@ -187,7 +187,6 @@ find_extension(void)
 				 errhint("Run CREATE EXTENSION %s.", ES_EXTENSION_NAME)));
 
 	check_extension_version(version);
-	return result;
 }
 
 /*
@@ -477,7 +476,7 @@ build_store(EsStore *store, Problem *problem)
 
 	memset(store, 0, sizeof(*store));
 	memset(problem, 0, sizeof(*problem));
-	store->namespace_oid = find_extension();
+	find_extension(store);
 	store->events = find_relation("es_events", RELKIND_RELATION,
 								  store->namespace_oid, problem);
 	if (!OidIsValid(store->events))
@@ -553,6 +552,23 @@ es_catalog_store_id(const EsStore *store)
 bool
 es_catalog_lock_store(EsStore *store)
 {
+	/*
+	 * Taking a lock accepts invalidations: if the entry is still good then, so
+	 * is the extension.
+	 */
+	if (cached_valid)
+	{
+		Oid			known = cached.extension;
+
+		LockDatabaseObject(ExtensionRelationId, known, 0, AccessShareLock);
+		if (cached_valid)
+		{
+			*store = cached;
+			return true;
+		}
+		UnlockDatabaseObject(ExtensionRelationId, known, 0, AccessShareLock);
+	}
+
 	for (;;)
 	{
 		Oid			extension = get_extension_oid(ES_EXTENSION_NAME, true);

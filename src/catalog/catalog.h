@@ -89,6 +89,7 @@ extern const EsEventIndex es_event_indexes[ES_N_INDEXES];
  */
 typedef struct EsStore
 {
+	Oid			extension;		/* event_store in pg_extension */
 	Oid			namespace_oid;	/* schema of the extension */
 	Oid			events;			/* es_events */
 	Oid			indexes[ES_N_INDEXES];	/* see EsIndexNumber */
