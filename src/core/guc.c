@@ -69,7 +69,7 @@ define_sequencer_settings(void)
 
 	/*
 	 * event_store.sequencer_linger: how long the sequencer sleeps after a
-	 * batch before it can be woken again.  Waking it for every commit costs
+	 * batch before it can be woken again; longer after a large one.  Waking it for every commit costs
 	 * more than its work.
 	 *
 	 * Too small: less throughput of appends.  Too big: positions come late.

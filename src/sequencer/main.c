@@ -45,6 +45,10 @@
 #define FIRST_NAP_MS	100
 #define MIN_NAP_MS		20
 
+/* From so many commits in a batch on, it lingers so many times as long. */
+#define LARGE_BATCH			6
+#define LARGE_BATCH_LINGER	3
+
 /* So much WAL of others in one nap is much. */
 #define MUCH_WAL		(256 * 1024)
 
@@ -146,6 +150,21 @@ sleep_until_woken(EsSequencer *seq, long timeout_ms)
 }
 
 /*
+ * Lets commits gather after a batch: under load a wake-up for each commit
+ * would cost more than the work, and so would a batch for a few of them.
+ */
+static void
+linger(int batch)
+{
+	int			time = es_guc_sequencer_linger;
+
+	if (batch >= LARGE_BATCH)
+		time *= LARGE_BATCH_LINGER;
+	if (time > 0)
+		(void) wait_for_latch(time, ES_WAIT_SEQUENCER_LINGER);
+}
+
+/*
  * Says whether somebody wants this process to leave.
  */
 static bool
@@ -235,13 +254,7 @@ work(EsSequencer *seq)
 
 		if (seq->tail.head != old_head)
 		{
-			/*
-			 * Under load a wake-up for each commit would cost more than the
-			 * work.
-			 */
-			if (es_guc_sequencer_linger > 0)
-				(void) wait_for_latch(es_guc_sequencer_linger,
-									  ES_WAIT_SEQUENCER_LINGER);
+			linger(seq->last_batch);
 			continue;
 		}
 

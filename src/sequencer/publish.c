@@ -275,6 +275,7 @@ publish_batch(EsSequencer *seq, int n)
 
 	es_wal_take(seq->wal, taken);
 	seq->resume_lsn = Max(seq->resume_lsn, last_lsn);
+	seq->last_batch = ncommits;
 	if (ncommits > 0)
 		count_batch(seq, seq->tail.head - old_head);
 	return n - taken;

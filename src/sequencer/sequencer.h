@@ -182,6 +182,7 @@ typedef struct EsSequencer
 	XLogRecPtr	noted_lsn;		/* copies of commits up to here are in there */
 	int64		events;			/* sequenced by this process */
 	uint64		batches;		/* written by it */
+	int			last_batch;		/* number of commits in the last one */
 	MemoryContext batch_context;	/* reset after each batch */
 } EsSequencer;
 
