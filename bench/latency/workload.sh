@@ -22,6 +22,10 @@ workload_latency() {
 	background_wait
 	latency_report "commit → position" 100 "$times" 1 3
 
+	progress "latency at 100 appends/s, seen by another session"
+	latency_observe "$times" $((length * 100)) 100
+	latency_report "commit → position, seen by another session" 100 "$times" 1 3
+
 	progress "full load"
 	pgbench_slice append/new.ours.sql
 	slice_length=$((rounds * seconds / 2))

@@ -134,6 +134,27 @@ latency_run() {
 		END
 }
 
+# The same seen by somebody else (lib/observer.sql): one client appends, at random
+# times, and another session watches the log. The time of a commit is when
+# pgbench has its answer. latency_observe FILE COUNT RATE
+latency_observe() {
+	local log=$server_dir/observed observer
+	sql -f lib/observer.sql
+	sql -c "CALL bench_observe($2)" >"$log.seen" 2>&1 &
+	observer=$!
+	until [ "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CALL bench_observe%'")" -eq 1 ]; do :; done
+	rm -f "$log".[0-9]*
+	PGOPTIONS="-c synchronous_commit=$sync" "$pg_bin/pgbench" -n -M prepared -c 1 -R "$3" -t "$2" --log --log-prefix="$log" \
+		--random-seed=1 -f append/new.ours.sql -D slice=observed -D n=-1 -D type=OrderPlaced \
+		-D data="$event_data" -D metadata="$event_metadata" "${database:-bench}" >"$log.out" 2>&1 || die "pgbench: $(tail -n 3 "$log.out")"
+	wait "$observer" || die "observer: $(cat "$log.seen")"
+	tr -d '{}' <"$log.seen" | tr ',' '\n' >"$log.positions"
+	awk '{ printf "%d.%06d\n", $5, $6 }' "$log".[0-9]* >"$log.commits"
+	[ "$(wc -l <"$log.commits")" -eq "$2" ] || die "pgbench has logged $(wc -l <"$log.commits") of $2 appends"
+	paste "$log.commits" "$log.positions" |
+		awk '{ ms = ($2 - $1) * 1000; printf "%.4f\n", (ms > 0 ? ms : 0) }' | sort -n >"$1"
+}
+
 # The same in the background, to the end that latency_stop gives it; then its
 # times are added to FILE.
 latency_start() {
