@@ -65,8 +65,10 @@ allow_own_plugin(void)
 	const char *name = "output_plugin_libraries";
 	const char *allowed = GetConfigOption(name, true, false);
 
-	if (allowed == NULL || strstr(allowed, ES_EXTENSION_NAME) != NULL)
-		return;
+	if (allowed == NULL)
+		return;					/* this server has no such setting */
+
+	/* That it may be there already does no harm. */
 	SetConfigOption(name,
 					allowed[0] == '\0' ? ES_EXTENSION_NAME :
 					psprintf("%s, %s", allowed, ES_EXTENSION_NAME),
@@ -112,29 +114,25 @@ store_is_there(const EsSequencer *seq)
 }
 
 /*
- * Sleeps until the latch is set or the time is over; returns true if the latch
- * was set.
+ * Sleeps until the latch is set or the time is over.
  */
-static bool
+static void
 wait_for_latch(long timeout_ms, EsWaitEvent event)
 {
-	int			result = WaitLatch(MyLatch,
-								   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-								   timeout_ms, es_worker_wait_event(event));
-
-	return (result & WL_LATCH_SET) != 0;
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 timeout_ms, es_worker_wait_event(event));
 }
 
 /*
- * Sleeps until an append, a waiting session or anybody else wants something.
- * Returns false when the time was over.
+ * Sleeps until an append, a waiting session or anybody else wants something,
+ * or the time is over.
  */
-static bool
+static void
 sleep_until_woken(EsSequencer *seq, long timeout_ms)
 {
 	EsWorkerSlot *slot = seq->slot;
 	XLogRecPtr	position = es_wal_position(seq->wal);
-	bool		woken = true;
 
 	pg_atomic_write_u32(&slot->waiting, 1);
 	pg_memory_barrier();
@@ -142,11 +140,10 @@ sleep_until_woken(EsSequencer *seq, long timeout_ms)
 		pg_atomic_read_u64(&slot->wanted_lsn) <= position)
 	{
 		slot->state = ES_SEQUENCER_WAITING;
-		woken = wait_for_latch(timeout_ms, ES_WAIT_SEQUENCER_MAIN);
+		wait_for_latch(timeout_ms, ES_WAIT_SEQUENCER_MAIN);
 		slot->state = ES_SEQUENCER_READING;
 	}
 	pg_atomic_write_u32(&slot->waiting, 0);
-	return woken;
 }
 
 /*
@@ -161,7 +158,7 @@ linger(int batch)
 	if (batch >= LARGE_BATCH)
 		time *= LARGE_BATCH_LINGER;
 	if (time > 0)
-		(void) wait_for_latch(time, ES_WAIT_SEQUENCER_LINGER);
+		wait_for_latch(time, ES_WAIT_SEQUENCER_LINGER);
 }
 
 /*
@@ -245,7 +242,7 @@ work(EsSequencer *seq)
 			 */
 			if (seq->tail.head != old_head)
 				left_over_nap = LEFT_OVER_NAP_MS;
-			(void) wait_for_latch(left_over_nap, ES_WAIT_SEQUENCER_LINGER);
+			wait_for_latch(left_over_nap, ES_WAIT_SEQUENCER_LINGER);
 			left_over_nap = Min(left_over_nap * 2, LEFT_OVER_MAX_NAP_MS);
 			continue;
 		}
@@ -265,7 +262,7 @@ work(EsSequencer *seq)
 			nap = Max(nap / 2, MIN_NAP_MS);
 		else
 			nap = Min(nap * 2, es_guc_sequencer_nap_time);
-		(void) sleep_until_woken(seq, Min(nap, es_guc_sequencer_nap_time));
+		sleep_until_woken(seq, Min(nap, es_guc_sequencer_nap_time));
 	}
 }
 

@@ -307,7 +307,9 @@ es_sequencer_confirm(EsSequencer *seq, bool now)
 	if (seq->min_copied_tx != 0 || seq->written_lsn > GetFlushRecPtr(NULL))
 		return;
 
-	if (es_wal_queue_length(seq->wal) == 0 && lsn > seq->resume_lsn + IDLE_WAL)
+	/* A process that was told to end would not get through a transaction. */
+	if (!ProcDiePending && es_wal_queue_length(seq->wal) == 0 &&
+		lsn > seq->resume_lsn + IDLE_WAL)
 		written = write_progress(seq, lsn, now);
 	if (!written)
 		lsn = seq->resume_lsn;
