@@ -28,9 +28,6 @@
 #include "core/names.h"
 #include "sequencer/sequencer.h"
 
-/* From so many small rows on, they are put together. */
-#define MANY_SMALL_ROWS		64
-
 /* Every so many batches the sequencer looks back at them: pages are pruned while
  * there is room for a tenth left on them, which is some eight rows. */
 #define LOOK_BACK_EVERY		4
@@ -266,8 +263,7 @@ publish_batch(EsSequencer *seq, int n)
 	if (ncommits > 0)
 	{
 		es_ledger_append(&seq->store, &seq->tail, commits, ncommits);
-		if (seq->tail.nsmall >= MANY_SMALL_ROWS)
-			(void) es_ledger_tidy(&seq->store, &seq->tail);
+		(void) es_ledger_tidy(&seq->store, &seq->tail);
 		notify(seq);
 	}
 	MemoryContextSwitchTo(old_context);

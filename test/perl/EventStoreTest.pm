@@ -48,6 +48,7 @@ our @EXPORT = qw(
   positions
   sequencer_pid
   sequencer_is_another
+  sequencers_are
   read_log
 );
 
@@ -928,6 +929,24 @@ sub sequencer_is_another
 	return $node->poll_query_until('postgres',
 		"SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'event_store sequencer'"
 		  . " AND datname = '$db' AND pid <> $pid");
+}
+
+=item sequencers_are(node, "databases in order", test name)
+
+The databases with a sequencer, waited for until they are those.
+
+=cut
+
+sub sequencers_are
+{
+	my ($node, $databases, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok(
+		$node->poll_query_until('postgres',
+			"SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_stat_activity"
+			  . " WHERE backend_type = 'event_store sequencer'",
+			$databases),
+		$name);
 }
 
 =item read_log(node, database, after)

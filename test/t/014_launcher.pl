@@ -14,19 +14,6 @@ use Time::HiRes qw(time);
 # Who works where.
 # ---------------------------------------------------------------------------
 
-# The databases with a sequencer, waited for until they are those.
-sub sequencers_are
-{
-	my ($node, $databases, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return ok(
-		$node->poll_query_until('postgres',
-			"SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_stat_activity"
-			  . " WHERE backend_type = 'event_store sequencer'",
-			$databases),
-		$name);
-}
-
 sub pid_of
 {
 	my ($node, $database) = @_;

@@ -12,13 +12,6 @@ use Test::More;
 my $sequencers = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_stat_activity"
   . " WHERE backend_type = 'event_store sequencer'";
 
-sub sequencers_are
-{
-	my ($node, $databases, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return ok($node->poll_query_until('postgres', $sequencers, $databases), $name);
-}
-
 sub log_count
 {
 	my ($node, $pattern, $offset) = @_;

@@ -10,18 +10,6 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-sub sequencers_are
-{
-	my ($node, $databases, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return ok(
-		$node->poll_query_until('postgres',
-			"SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_stat_activity"
-			  . " WHERE backend_type = 'event_store sequencer'",
-			$databases),
-		$name);
-}
-
 my $node = new_node('failures', conf => worker_settings() . "log_line_prefix = '%n [%p] '\n");
 $node->safe_psql('postgres', 'CREATE EXTENSION event_store; CREATE DATABASE broken');
 $node->safe_psql('broken', 'CREATE EXTENSION event_store');
