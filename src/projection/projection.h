@@ -1,0 +1,380 @@
+/*-------------------------------------------------------------------------
+ *
+ * projection.h
+ *	  Projections: what the log does to the user's tables.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  The parts, from the definition to the rows:
+ *
+ *	  registry.c   es_projection_definitions, as structs; changes to it
+ *	  create.c     es_create_view, es_create_projection
+ *	  alter.c      pause, resume, rename, drop, change
+ *	  batch.c      the next events of the log, as a relation called es_log
+ *	  apply.c      runs a projection's SQL over a batch, as its owner
+ *	  statement.c, views.c, handler.c, refresh.c
+ *	               the four kinds of projections
+ *	  checkpoint.c es_checkpoints
+ *	  task.c       one batch: claim, apply, checkpoint
+ *	  failure.c    what becomes of a batch that fails
+ *	  inline.c     projections in the appending transaction
+ *	  mode.c       from async to inline and back
+ *	  rebuild.c, verify.c
+ *	  pool.c       the workers
+ *	  wait.c       sessions that wait for a projection
+ *
+ *	  Words: a projection is split into partitions, most have one; a partition
+ *	  of a projection is a task.  A task's checkpoint is the position up to
+ *	  which all its events are applied.
+ *
+ *	  What makes it exact: a batch and its checkpoint are written in one
+ *	  transaction, and whoever does that holds the task's lock to the end of
+ *	  it (es_task_lock).
+ *
+ *	  Order of locks: the extension (es_catalog_lock_store), the task, the
+ *	  tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ES_PROJECTION_PROJECTION_H
+#define ES_PROJECTION_PROJECTION_H
+
+#include "datatype/timestamp.h"
+#include "executor/tuptable.h"
+#include "nodes/pg_list.h"
+#include "utils/tuplestore.h"
+
+#include "catalog/catalog.h"
+
+typedef enum EsProjectionKind
+{
+	ES_PROJECTION_VIEW,
+	ES_PROJECTION_STATEMENT,
+	ES_PROJECTION_HANDLERS,
+	ES_PROJECTION_REFRESH
+} EsProjectionKind;
+
+/*
+ * Which events a projection takes; NIL: no restriction.  Lists of char *.
+ */
+typedef struct EsEventFilter
+{
+	List	   *categories;
+	List	   *event_types;
+	List	   *tenants;
+} EsEventFilter;
+
+/*
+ * What is done with the events of a type.
+ */
+typedef struct EsHandlerText
+{
+	char	   *event_type;
+	char	   *text;			/* a statement, or the name of a function */
+} EsHandlerText;
+
+/*
+ * A row of es_projection_definitions.
+ */
+typedef struct EsProjection
+{
+	int32		id;
+	char	   *name;
+	char	   *owner;
+	EsProjectionKind kind;
+	char	   *query;			/* view */
+	List	   *statements;		/* statement: of char * */
+	List	   *handlers;		/* handlers: of EsHandlerText * */
+	Oid			relation;		/* view, refresh */
+	Oid			state_table;	/* view; InvalidOid if it needs none */
+	List	   *tables;			/* OIDs */
+	int64		refresh_every;	/* refresh: microseconds */
+	bool		concurrently;
+	bool		is_inline;
+	bool		paused;
+	bool		skip;			/* policy: set events aside that fail */
+	int			max_retries;	/* -1: the setting */
+	int			batch_size;		/* 0: the setting */
+	int			partitions;
+	EsEventFilter filter;
+	List	   *settings;		/* of char *: name=value */
+
+	/*
+	 * What the functions of its kind have prepared; NULL at first.  Belongs
+	 * to the struct, goes with its memory context; plans are to be freed by
+	 * the callback.
+	 */
+	void	   *prepared;
+	void		(*free_prepared) (void *prepared);
+	MemoryContext context;		/* holds all of this */
+} EsProjection;
+
+/*
+ * Some events in position order, as the relation es_log.
+ */
+typedef struct EsBatch
+{
+	int64		after;			/* events behind this position ... */
+	int64		upto;			/* ... up to this one are in it, or did not match */
+	int			partition;		/* whose events they are */
+	int64		nevents;		/* that matched; -1 if they were not counted */
+	bool		is_inline;		/* of this transaction: positions and times of
+								 * commit are not known yet; in their place are
+								 * ascending numbers and the current time */
+	Tuplestorestate *events;	/* rows of es_log; NULL: the range as such, which
+								 * only views can take, from the log itself */
+} EsBatch;
+
+/* ---------- registry.c ---------- */
+
+/*
+ * Returns all projections of this database, in the order of their ids: a list
+ * of EsProjection *.
+ *
+ * Needs a transaction.  Sees what is committed, and changes of this
+ * transaction.  The list and the structs stay good until the next call of a
+ * function of this file, which gives back the same pointers for what has not
+ * changed; whoever keeps one over such a call calls es_projection_pin first.
+ */
+extern List *es_registry_list(const EsStore *store);
+
+/* Has something changed since es_registry_list() was called last?  Cheap. */
+extern bool es_registry_is_stale(void);
+
+/*
+ * Returns a projection by its name or id.  Raises 42704 for a name that is not
+ * there, unless missing_ok; an id that is not there gives NULL.
+ */
+extern EsProjection *es_registry_find(const EsStore *store, const char *name,
+									  bool missing_ok);
+extern EsProjection *es_registry_find_id(const EsStore *store, int32 id);
+
+/* Keeps a projection's struct until it is unpinned. */
+extern void es_projection_pin(EsProjection *projection);
+extern void es_projection_unpin(EsProjection *projection);
+
+/*
+ * Raises 42501 unless the current user may do to the projection what its owner
+ * may.
+ */
+extern void es_projection_check_owner(const EsProjection *projection);
+
+/*
+ * Runs a statement on the registry's tables, with the rights of the
+ * extension's owner; %s in it stands for the qualified schema (any number of
+ * times).  Returns SPI_processed; with SPI connected by the caller, the
+ * result is in SPI_tuptable.
+ */
+extern uint64 es_registry_execute(const EsStore *store, const char *sql,
+								  int nargs, Oid *types, Datum *values,
+								  const char *nulls);
+
+/* Tells all sessions and the workers, when this transaction commits. */
+extern void es_registry_changed(const EsStore *store);
+
+/* ---------- checkpoint.c ---------- */
+
+typedef struct EsCheckpoint
+{
+	int64		position;
+	int64		events;			/* applied so far */
+	int64		batches;
+	TimestampTz applied_at;		/* 0: never */
+} EsCheckpoint;
+
+/*
+ * Reads the newest checkpoint of a task; returns false when there is none.
+ * Needs an active snapshot.
+ */
+extern bool es_checkpoint_read(const EsStore *store, int32 projection_id,
+							   int partition, EsCheckpoint *checkpoint);
+
+/*
+ * Writes a checkpoint.  The task's lock must be held.
+ */
+extern void es_checkpoint_write(const EsStore *store, int32 projection_id,
+								int partition, const EsCheckpoint *checkpoint);
+
+/* Deletes all checkpoints of a projection. */
+extern void es_checkpoint_delete(const EsStore *store, int32 projection_id);
+
+/* ---------- batch.c ---------- */
+
+/*
+ * Reads the next events behind a position, up to a position and up to a number
+ * of matching events (and a multiple of it of others).
+ *
+ * Only those of the task's partition, and that pass the projection's filter.
+ * Needs a transaction with an active snapshot, which must see `upto`.
+ * The batch lives in the current memory context; end it with es_batch_end.
+ */
+extern EsBatch *es_batch_read(const EsStore *store,
+							  const EsProjection *projection, int partition,
+							  int64 after, int64 upto, int64 max_events);
+
+/*
+ * Begins a batch that the caller fills, and adds rows to it: of es_log, or an
+ * event as it stands in es_events.  The latter returns false when the
+ * projection does not take it.
+ */
+extern EsBatch *es_batch_begin(const EsStore *store);
+extern void es_batch_add(EsBatch *batch, TupleTableSlot *row);
+extern bool es_batch_add_event(EsBatch *batch, const EsProjection *projection,
+							   int partition, TupleTableSlot *event,
+							   int64 position, TimestampTz committed_at);
+
+/*
+ * Makes a part of a batch, the rows first to before last, counted from 0.
+ * after and upto are set so that the parts put together are the batch.
+ */
+extern EsBatch *es_batch_slice(EsBatch *batch, int64 first, int64 last);
+
+extern void es_batch_end(EsBatch *batch);
+
+/* Row type of es_log; lives as long as this process does not forget it. */
+extern TupleDesc es_batch_tupdesc(const EsStore *store);
+
+/*
+ * Makes the batch visible as es_log to statements of the current SPI
+ * connection, until SPI_finish.  NULL: an empty one, to prepare statements
+ * with.
+ */
+extern void es_batch_register(const EsStore *store, EsBatch *batch);
+
+/* ---------- apply.c ---------- */
+
+/*
+ * What is needed to leave the identity of a projection.
+ */
+typedef struct EsRunAs
+{
+	Oid			userid;
+	int			sec_context;
+	int			guc_level;
+} EsRunAs;
+
+/*
+ * Becomes the projection's owner, with its settings (search_path, TimeZone,
+ * ...) in a security-restricted operation; and back.  After an error
+ * PostgreSQL goes back by itself at the end of the (sub)transaction.
+ *
+ * Raises 42704 when the owner is not there any more, and 42501 when he may not
+ * read the log.
+ */
+extern void es_run_as(const EsStore *store, const EsProjection *projection,
+					  EsRunAs *saved);
+extern void es_run_as_end(const EsRunAs *saved);
+
+/*
+ * Runs the projection over a batch: as its owner, with its settings, all
+ * triggers fired.  Needs a transaction; raises what the SQL raises.
+ */
+extern void es_apply(const EsStore *store, EsProjection *projection,
+					 EsBatch *batch);
+
+/*
+ * Prepares the projection's SQL as its owner without running it: raises what
+ * is wrong with it, missing rights too.  For those who create and change.
+ */
+extern void es_apply_check(const EsStore *store, EsProjection *projection);
+
+/*
+ * Called for each kind by es_apply, as the owner and with SPI connected.  check
+ * prepares and checks, run runs; both keep what they prepare in
+ * projection->prepared.
+ */
+typedef struct EsKindRoutine
+{
+	void		(*check) (const EsStore *store, EsProjection *projection);
+	void		(*run) (const EsStore *store, EsProjection *projection,
+						EsBatch *batch);
+} EsKindRoutine;
+
+extern const EsKindRoutine es_statement_routine;
+extern const EsKindRoutine es_view_routine;
+extern const EsKindRoutine es_handler_routine;
+extern const EsKindRoutine es_refresh_routine;
+
+/* ---------- task.c ---------- */
+
+/*
+ * Takes the lock of a task to the end of the transaction: nobody else runs it.
+ * Without wait returns false if somebody does.
+ */
+extern bool es_task_lock(int32 projection_id, int partition, bool wait);
+
+/* The same for all tasks of a projection, in order. */
+extern void es_task_lock_all(const EsProjection *projection);
+
+typedef enum EsTaskResult
+{
+	ES_TASK_IDLE,				/* there was nothing to do */
+	ES_TASK_APPLIED,			/* a batch was worked off */
+	ES_TASK_BUSY,				/* somebody else runs it */
+	ES_TASK_FAILED,				/* the batch failed; see retry_at */
+	ES_TASK_RESTING				/* paused, failed, waits for retry_at, inline,
+								 * or gone */
+} EsTaskResult;
+
+typedef struct EsTaskProgress
+{
+	int64		position;		/* where it is now */
+	int64		head;			/* of the log, as the step saw it */
+	int64		events;			/* applied by this step */
+	TimestampTz retry_at;		/* FAILED, RESTING: when to try again, or
+								 * DT_NOEND */
+} EsTaskProgress;
+
+/*
+ * Works off one batch of a task, in the current transaction, and moves its
+ * checkpoint.  An error of the projection's SQL is caught: it is rolled back,
+ * noted in es_projection_failures, and dealt with by its policy.
+ *
+ * Needs a transaction in which es_catalog_lock_store was called, READ
+ * COMMITTED, without an active snapshot of the caller's that must see the
+ * result.  The task's lock is held until the transaction ends.
+ */
+extern EsTaskResult es_task_step(const EsStore *store, int32 projection_id,
+								 int partition, EsTaskProgress *progress);
+
+/*
+ * Works off everything up to a position at once, in as large batches as make
+ * sense, in the current transaction; raises the errors of the projection's
+ * SQL.  The task's lock must be held.  Returns the number of events.
+ */
+extern int64 es_task_catch_up(const EsStore *store, EsProjection *projection,
+							  int partition, int64 upto);
+
+/* ---------- failure.c ---------- */
+
+/*
+ * Decides what becomes of a batch that has failed, after the rollback of its
+ * subtransaction: notes it, or bisects it.  Returns true when the batch is
+ * dealt with (its bad events are dead letters, the others applied).
+ */
+extern bool es_failure_handle(const EsStore *store, EsProjection *projection,
+							  int partition, EsBatch *batch,
+							  const ErrorData *error, TimestampTz *retry_at);
+
+/*
+ * Looks whether a task waits for another try, or has failed for good.
+ */
+extern bool es_failure_is_resting(const EsStore *store, int32 projection_id,
+								  int partition, TimestampTz *retry_at);
+
+/* Forgets the failure of a task; cheap if there is none. */
+extern void es_failure_clear(const EsStore *store, int32 projection_id,
+							 int partition);
+
+/* ---------- inline.c ---------- */
+
+/* Registers the hook of the appends. */
+extern void es_inline_init(void);
+
+/* ---------- pool.c ---------- */
+
+/* Main function of a projection worker */
+extern PGDLLEXPORT void es_projection_main(Datum main_arg);
+
+#endif							/* ES_PROJECTION_PROJECTION_H */
