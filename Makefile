@@ -60,6 +60,7 @@ OBJS = \
 SQL_PARTS = \
 	src/core/header.sql \
 	src/catalog/tables.sql \
+	src/projection/tables.sql \
 	src/log/append.sql \
 	src/log/trigger.sql \
 	src/ledger/ledger.sql \

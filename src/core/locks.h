@@ -19,5 +19,7 @@
 #define ES_LOCK_COPIERS		0xE7	/* 231: sessions that copied recorded events
 									 * hold it shared, to their end */
 #define ES_LOCK_SEQUENCER	0xE8	/* 232: the one sequencer of a database */
+#define ES_LOCK_PROJECTION	0xE9	/* 233: a part of a projection: a batch of it, or a
+									 * change to it */
 
 #endif							/* ES_CORE_LOCKS_H */
