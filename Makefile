@@ -54,6 +54,8 @@ OBJS = \
 	src/sequencer/wait.o \
 	src/sequencer/wal.o \
 	src/snapshot/snapshot.o \
+	src/worker/process.o \
+	src/worker/tasks.o \
 	src/worker/worker.o
 
 # The order is the order of dependency: a part may use what stands before it.

@@ -15,7 +15,7 @@ CREATE TABLE es_projection_definitions (
   state_table   regclass,
   tables        regclass[],
   refresh_every interval,
-  concurrently  boolean     NOT NULL DEFAULT false,
+  "concurrently" boolean     NOT NULL DEFAULT false,
   mode          text        NOT NULL DEFAULT 'async',
   paused        boolean     NOT NULL DEFAULT false,
   on_error      text        NOT NULL DEFAULT 'stop',
@@ -52,7 +52,7 @@ COMMENT ON COLUMN es_projection_definitions.state_table IS
   'of a view: table with the aggregates that its columns are computed from, if they are not columns themselves';
 COMMENT ON COLUMN es_projection_definitions.tables IS 'tables that it writes, for es_rebuild';
 COMMENT ON COLUMN es_projection_definitions.refresh_every IS 'how long a refresh waits after the one before, at least';
-COMMENT ON COLUMN es_projection_definitions.concurrently IS 'REFRESH MATERIALIZED VIEW CONCURRENTLY';
+COMMENT ON COLUMN es_projection_definitions."concurrently" IS 'REFRESH MATERIALIZED VIEW CONCURRENTLY';
 COMMENT ON COLUMN es_projection_definitions.mode IS
   'async: behind the commit, by a worker; inline: in the transaction that appends';
 COMMENT ON COLUMN es_projection_definitions.paused IS 'does not run until it is resumed';
