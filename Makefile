@@ -26,6 +26,7 @@ OBJS = \
 	src/decode/wire.o \
 	src/launcher/hooks.o \
 	src/launcher/launcher.o \
+	src/launcher/pool.o \
 	src/ledger/entry.o \
 	src/ledger/find.o \
 	src/ledger/functions.o \
