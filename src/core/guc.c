@@ -247,7 +247,7 @@ define_projection_settings(void)
 							NULL,
 							&es_guc_projection_batch_size,
 							10000,
-							1, 10000000,
+							1, 1000000,
 							PGC_SIGHUP,
 							0,
 							NULL, NULL, NULL);
