@@ -706,7 +706,7 @@ reload(void)
 	int			i;
 
 	ProcessConfigFile(PGC_SIGHUP);
-	es_worker_set_enabled(es_guc_sequencer);
+	es_worker_set_enabled(es_guc_sequencer, es_guc_projections);
 	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
 	for (i = 0; i < es_worker_nslots(); i++)
 	{
@@ -732,7 +732,7 @@ set_up(void)
 
 	on_shmem_exit(forget_launcher, (Datum) 0);
 	es_worker_set_launcher(my_proc_number_compat());
-	es_worker_set_enabled(es_guc_sequencer);
+	es_worker_set_enabled(es_guc_sequencer, es_guc_projections);
 
 	if (!XLogLogicalInfoActive())
 		ereport(WARNING,

@@ -277,7 +277,7 @@ es_tasks_claim(EsTaskSlot *place, int32 projection_id, int partition,
 		place->partition == partition &&
 		(!is_shared(place) || place->database_oid == MyDatabaseId))
 	{
-		place->pid = MyProcPid;
+		place->pid = place->served_by = MyProcPid;
 		*generation = place->generation;
 		self.place->busy_since = GetCurrentTimestamp();
 		result = true;
@@ -409,6 +409,12 @@ es_tasks_changed(void)
 		done.changed = true;
 }
 
+bool
+es_tasks_change_is_pending(void)
+{
+	return done.changed;
+}
+
 static void
 forget_build(void)
 {
@@ -484,7 +490,8 @@ es_tasks_init(void)
 /*
  * Gives the place of this worker back at its end, and what it worked on.
  *
- * It has left in order if it was told to, or says so by self.place->stop_requested.
+ * If it was not told to leave and has not exited with status 0, notes when the
+ * launcher may start another.
  */
 static void
 detach(int code, Datum arg)
@@ -501,6 +508,8 @@ detach(int code, Datum arg)
 	{
 		EsTaskSlot *place = &shared->slots[i];
 
+		if (place->served_by == MyProcPid)
+			place->served_by = 0;
 		if (place->pid != MyProcPid)
 			continue;
 		place->pid = 0;

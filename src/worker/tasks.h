@@ -61,6 +61,7 @@ typedef struct EsTaskSlot
 	int			partition;
 	uint32		generation;		/* another one when position was forgotten */
 	int			pid;			/* of the worker that works on it, 0 for none */
+	int			served_by;		/* pid of the worker that was the last to do so */
 	int64		position;		/* up to which it is applied */
 	int64		events;			/* since the place was taken */
 	int64		batches;
@@ -180,6 +181,9 @@ extern double es_tasks_rate(const EsTaskSlot *place, TimestampTz now);
  */
 extern void es_tasks_changed(void);
 extern void es_tasks_changed_now(Oid database_oid);
+
+/* Has this transaction changed projections? */
+extern bool es_tasks_change_is_pending(void);
 
 /*
  * Shows how far a build by this session has got, until the end of its

@@ -42,11 +42,15 @@
 #define HOLD_PATIENCE_MS	300
 #define HOLD_TIMEOUT_MS		15000
 
+/* Bits of EsShared.disabled */
+#define NO_SEQUENCERS	0x01
+#define NO_PROJECTIONS	0x02
+
 typedef struct EsShared
 {
 	pg_atomic_uint32 launcher;	/* procno of the launcher + 1, 0 for none */
 	pg_atomic_uint32 lost_request;	/* a request found no free slot */
-	pg_atomic_uint32 disabled;	/* no sequencers are started */
+	pg_atomic_uint32 disabled;	/* what the launcher does not start */
 	int			nslots;
 	EsWorkerSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } EsShared;
@@ -308,21 +312,31 @@ es_worker_set_projections(EsWorkerSlot *slot, bool there_are)
 }
 
 void
-es_worker_set_enabled(bool enabled)
+es_worker_set_enabled(bool sequencers, bool projections)
 {
-	uint32		disabled = enabled ? 0 : 1;
+	uint32		disabled = (sequencers ? 0 : NO_SEQUENCERS) |
+		(projections ? 0 : NO_PROJECTIONS);
 	int			i;
 
 	if (pg_atomic_exchange_u32(&shared->disabled, disabled) == disabled)
 		return;
 	for (i = 0; i < shared->nslots; i++)
+	{
 		ConditionVariableBroadcast(&shared->slots[i].changed);
+		ConditionVariableBroadcast(&shared->slots[i].applied);
+	}
 }
 
 bool
 es_worker_is_enabled(void)
 {
-	return pg_atomic_read_u32(&shared->disabled) == 0;
+	return (pg_atomic_read_u32(&shared->disabled) & NO_SEQUENCERS) == 0;
+}
+
+bool
+es_worker_projections_are_enabled(void)
+{
+	return (pg_atomic_read_u32(&shared->disabled) & NO_PROJECTIONS) == 0;
 }
 
 void

@@ -161,11 +161,12 @@ extern void es_worker_free(Oid database_oid, bool force);
 extern void es_worker_set_store(EsWorkerSlot *slot, uint64 store, uint64 head);
 
 /*
- * Tells sessions whether the launcher starts sequencers.  A session reads the
- * settings only between its statements.
+ * Tells sessions whether the launcher starts sequencers, and projection
+ * workers.  A session reads the settings only between its statements.
  */
-extern void es_worker_set_enabled(bool enabled);
+extern void es_worker_set_enabled(bool sequencers, bool projections);
 extern bool es_worker_is_enabled(void);
+extern bool es_worker_projections_are_enabled(void);
 
 /* Tells who the launcher is, procno -1 for nobody; wakes the launcher. */
 extern void es_worker_set_launcher(int procno);
