@@ -14,14 +14,15 @@ CREATE FUNCTION es_projection_status(
   OUT build_done    bigint,
   OUT build_total   bigint
 ) RETURNS SETOF record
-LANGUAGE C VOLATILE PARALLEL RESTRICTED
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 8
 AS 'MODULE_PATHNAME', 'es_projection_status';
 COMMENT ON FUNCTION es_projection_status() IS
   'what shared memory tells of the projections of this database (see the view es_projections): a row for each part of one, and one with partition -1 for each build';
 
 -- How far a projection is: its slowest part, by the table or by shared memory,
 -- whichever is ahead. The age of the oldest event that is not applied is that of
--- the ledger's entry with the next position.
+-- the ledger's entry with the next position. (The LIMIT 64 is the greatest number
+-- of partitions, for the planner.)
 CREATE VIEW es_projections AS
   SELECT d.id,
          d.name,
@@ -78,7 +79,7 @@ CREATE VIEW es_projections AS
                   coalesce(pg_catalog.max(s.workers), 0) AS workers,
                   pg_catalog.max(c.applied_at) AS applied_at,
                   coalesce(pg_catalog.array_agg(DISTINCT s.pid) FILTER (WHERE s.pid IS NOT NULL), '{}'::pg_catalog.int4[]) AS pids
-             FROM pg_catalog.generate_series(0, d.partitions - 1) n(partition)
+             FROM (SELECT g FROM pg_catalog.generate_series(0, d.partitions - 1) g LIMIT 64) n(partition)
                   LEFT JOIN LATERAL (
                     SELECT k.position, k.events, k.batches, k.applied_at
                       FROM es_checkpoints k

@@ -320,7 +320,7 @@ handle_error(const EsSequencer *seq, EsWorkerSlot *slot)
  * start a process to find out.
  */
 static void
-look_for_projections(const EsSequencer *seq)
+look_for_projections(EsWorkerSlot *slot)
 {
 	EsStore		store;
 	bool		result;
@@ -329,7 +329,7 @@ look_for_projections(const EsSequencer *seq)
 	result = es_catalog_lock_store(&store) &&
 		es_catalog_has_projections(&store);
 	CommitTransactionCommand();
-	es_worker_set_projections(seq->slot, result);
+	es_worker_set_projections(slot, result);
 }
 
 /*
@@ -348,9 +348,9 @@ es_sequencer_main(Datum main_arg)
 
 	PG_TRY();
 	{
+		look_for_projections(slot);
 		if (es_sequencer_open(&seq, slot))
 		{
-			look_for_projections(&seq);
 			es_worker_set_state(slot, ES_SEQUENCER_READING);
 			pgstat_report_activity(STATE_RUNNING, "sequencing");
 			if (work(&seq))
