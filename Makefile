@@ -51,6 +51,7 @@ OBJS = \
 	src/projection/create.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
+	src/projection/inline.o \
 	src/projection/mode.o \
 	src/projection/refresh.o \
 	src/projection/registry.o \
