@@ -45,7 +45,9 @@ OBJS = \
 	src/log/xact.o \
 	src/monitor/monitor.o \
 	src/privilege/privilege.o \
+	src/projection/alter.o \
 	src/projection/apply.o \
+	src/projection/args.o \
 	src/projection/batch.o \
 	src/projection/checkpoint.o \
 	src/projection/create.o \

@@ -334,4 +334,17 @@ check_query_permissions_compat(Query *query)
 #endif
 }
 
+/*
+ * PostgreSQL 16 asks for the SET option of a membership.
+ */
+static inline void
+check_can_set_role_compat(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	check_can_set_role(member, role);
+#else
+	check_is_member_of_role(member, role);
+#endif
+}
+
 #endif							/* ES_CORE_COMPAT_H */
