@@ -53,6 +53,7 @@ OBJS = \
 	src/projection/create.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
+	src/projection/inline.o \
 	src/projection/mode.o \
 	src/projection/pool.o \
 	src/projection/refresh.o \
