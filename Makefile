@@ -14,6 +14,7 @@ OBJS = \
 	src/event_store.o \
 	src/core/guc.o \
 	src/core/names.o \
+	src/core/partition.o \
 	src/core/uuid.o \
 	src/catalog/catalog.o \
 	src/catalog/events.o \
@@ -54,6 +55,14 @@ OBJS = \
 	src/sequencer/wait.o \
 	src/sequencer/wal.o \
 	src/snapshot/snapshot.o \
+	src/view/aggregate.o \
+	src/view/analyze.o \
+	src/view/check.o \
+	src/view/explain.o \
+	src/view/first_last.o \
+	src/view/generate.o \
+	src/view/parse.o \
+	src/view/verify.o \
 	src/worker/worker.o
 
 # The order is the order of dependency: a part may use what stands before it.
@@ -69,6 +78,7 @@ SQL_PARTS = \
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
+	src/view/view.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
 
