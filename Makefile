@@ -45,6 +45,19 @@ OBJS = \
 	src/log/xact.o \
 	src/monitor/monitor.o \
 	src/privilege/privilege.o \
+	src/projection/apply.o \
+	src/projection/batch.o \
+	src/projection/checkpoint.o \
+	src/projection/create.o \
+	src/projection/failure.o \
+	src/projection/handler.o \
+	src/projection/mode.o \
+	src/projection/refresh.o \
+	src/projection/registry.o \
+	src/projection/run.o \
+	src/projection/statement.o \
+	src/projection/task.o \
+	src/projection/views.o \
 	src/sequencer/heal.o \
 	src/sequencer/main.o \
 	src/sequencer/manual.o \
@@ -79,6 +92,7 @@ SQL_PARTS = \
 	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
 	src/view/view.sql \
+	src/projection/projection.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
 

@@ -38,6 +38,7 @@
 #include "optimizer/paths.h"
 #include "utils/acl.h"
 #include "utils/rangetypes.h"
+#include "utils/regproc.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -323,6 +324,19 @@ is_json_constructor_compat(Node *node)
 }
 
 /*
+ * PostgreSQL 16 added the node for soft errors.
+ */
+static inline List *
+string_to_qualified_name_list_compat(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return stringToQualifiedNameList(name, NULL);
+#else
+	return stringToQualifiedNameList(name);
+#endif
+}
+
+/*
  * PostgreSQL 18 puts the GROUP BY expressions into a relation of their own,
  * the last one, and lets the select list refer to its columns.  Puts them back
  * into the select list, as ruleutils.c does.
@@ -342,6 +356,20 @@ flatten_group_compat(Query *query)
 	}
 #else
 	(void) query;
+#endif
+}
+
+/*
+ * PostgreSQL 16 moved the permissions that a query needs out of its range
+ * table.
+ */
+static inline void
+check_query_permissions_compat(Query *query)
+{
+#if PG_VERSION_NUM >= 160000
+	(void) ExecCheckPermissions(query->rtable, query->rteperminfos, true);
+#else
+	(void) ExecCheckRTPerms(query->rtable, true);
 #endif
 }
 

@@ -1,12 +1,6 @@
 -- Views: the aggregates that their queries may use besides PostgreSQL's own,
 -- and what becomes of a query.
 
-CREATE FUNCTION es_stream_partition(stream_id text, partitions integer) RETURNS integer
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'es_stream_partition';
-COMMENT ON FUNCTION es_stream_partition(text, integer) IS
-  'part of a projection that a stream belongs to: 0 to partitions - 1, the same on every machine';
-
 CREATE FUNCTION es_first_step(state anyelement, value anyelement) RETURNS anyelement
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'es_first_step';
