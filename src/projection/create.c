@@ -353,7 +353,7 @@ make_tables(const EsStore *store, EsProjection *projection, const NewRow *row,
 	es_run_as(store, projection, &saved);
 	SPI_connect();
 	view = es_view_analyze(store, projection->query);
-	es_view_check(view, row->name, row->partitions, row->is_inline);
+	es_view_check_mode(view, row->name, row->partitions, row->is_inline);
 	foreach(lc, es_view_create_sql(view, table, view->needs_state ? state : NULL))
 		execute_sql(lfirst(lc));
 	values[0] = Int32GetDatum(projection->id);

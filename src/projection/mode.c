@@ -169,7 +169,7 @@ check_kind(const EsStore *store, const EsProjection *projection)
 		EsRunAs		saved;
 
 		es_run_as(store, projection, &saved);
-		es_view_check(es_view_of(store, projection), projection->name, 1, true);
+		es_view_check_mode(es_view_of(store, projection), projection->name, 1, true);
 		es_run_as_end(&saved);
 	}
 }

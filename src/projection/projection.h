@@ -364,7 +364,7 @@ extern EsView *es_view_of(const EsStore *store, const EsProjection *projection);
 /*
  * Raises 0A000 for a view that cannot be split so, or cannot be inline.
  */
-extern void es_view_check(const EsView *view, const char *name, int partitions,
+extern void es_view_check_mode(const EsView *view, const char *name, int partitions,
 						  bool is_inline);
 
 /* ---------- task.c ---------- */

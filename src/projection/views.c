@@ -92,7 +92,7 @@ es_view_of(const EsStore *store, const EsProjection *projection)
 }
 
 void
-es_view_check(const EsView *view, const char *name, int partitions,
+es_view_check_mode(const EsView *view, const char *name, int partitions,
 			  bool is_inline)
 {
 	if (partitions > 1 && view->order_dependent && !view->keyed_by_stream)
