@@ -407,8 +407,8 @@ check_split(const EsStore *store, const EsProjection *projection,
 
 		es_run_as(store, projection, &saved);
 		SPI_connect();
-		es_view_check(es_view_of(store, projection), projection->name,
-					  partitions, false);
+		es_view_check_mode(es_view_of(store, projection), projection->name,
+						   partitions, false);
 		SPI_finish();
 		es_run_as_end(&saved);
 	}
