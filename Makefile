@@ -51,6 +51,8 @@ OBJS = \
 	src/projection/create.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
+	src/projection/handler_parse.o \
+	src/projection/handler_run.o \
 	src/projection/mode.o \
 	src/projection/refresh.o \
 	src/projection/registry.o \
