@@ -56,6 +56,8 @@ OBJS = \
 	src/projection/failure.o \
 	src/projection/handler.o \
 	src/projection/inline.o \
+	src/projection/handler_parse.o \
+	src/projection/handler_run.o \
 	src/projection/mode.o \
 	src/projection/pool.o \
 	src/projection/refresh.o \

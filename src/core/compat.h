@@ -386,4 +386,18 @@ check_can_set_role_compat(Oid member, Oid role)
 #endif
 }
 
+/*
+ * PostgreSQL 18 dropped execute_once, which only a query that runs in parallel
+ * had needed.
+ */
+static inline void
+executor_run_compat(QueryDesc *query, ScanDirection direction, uint64 count)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query, direction, count);
+#else
+	ExecutorRun(query, direction, count, false);
+#endif
+}
+
 #endif							/* ES_CORE_COMPAT_H */

@@ -115,6 +115,12 @@ typedef struct EsProjection
 	MemoryContext context;		/* holds all of this */
 } EsProjection;
 
+/* Columns of es_log that stand before those of es_events */
+#define ES_LOG_OWN_COLUMNS	2
+
+/* Columns of es_event */
+#define ES_EVENT_COLUMNS	10
+
 /*
  * Some events in position order, as the relation es_log.
  */
@@ -342,6 +348,7 @@ extern SPIPlanPtr es_prepare_statement(const char *sql, int nargs, Oid *types);
 /* Runs it; what it returns is thrown away. */
 extern void es_run_statement(SPIPlanPtr plan, Datum *values,
 							 const char *nulls);
+extern void es_run_statement_params(SPIPlanPtr plan, ParamListInfo params);
 
 /* Raises an error unless the current user may do what the statement does. */
 extern void es_check_statement(SPIPlanPtr plan);
