@@ -74,6 +74,7 @@ OBJS = \
 	src/view/explain.o \
 	src/view/first_last.o \
 	src/view/generate.o \
+	src/view/order.o \
 	src/view/parse.o \
 	src/view/verify.o \
 	src/worker/worker.o
