@@ -84,6 +84,7 @@ OBJS = \
 	src/view/explain.o \
 	src/view/first_last.o \
 	src/view/generate.o \
+	src/view/order.o \
 	src/view/parse.o \
 	src/view/verify.o \
 	src/worker/process.o \
