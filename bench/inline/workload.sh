@@ -17,13 +17,14 @@ inline_compare() {
 	compare "$1, trigger on the bare table" - "$2" "inline_slice bench_trigger $3" "inline_slice bench $4"
 }
 
-# The log has positions before the view is made.
+# The view is made on a log whose events have positions. The other database has
+# never seen a sequencer.
 inline_prepare() {
+	database=postgres sql -c 'SET client_min_messages = warning' -c 'DROP DATABASE IF EXISTS bench_trigger'
 	sequencer_database bench_filled
 	sql -f inline/prepare.ours.sql >/dev/null
 	sequencer_off
-	database=postgres sql -c 'SET client_min_messages = warning' -c 'DROP DATABASE IF EXISTS bench_trigger' \
-		-c 'CREATE DATABASE bench_trigger TEMPLATE bench_filled' -c CHECKPOINT
+	database=postgres sql -c 'CREATE DATABASE bench_trigger TEMPLATE bench_filled' -c CHECKPOINT
 	database=bench_trigger sql -f inline/prepare.base.sql
 	server_settle
 }
