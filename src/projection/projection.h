@@ -22,6 +22,7 @@
  *	  mode.c       from async to inline and back
  *	  rebuild.c, verify.c
  *	  pool.c       the workers
+ *	  report.c     what there is to say of failures and builds
  *	  wait.c       sessions that wait for a projection
  *
  *	  Words: a projection is split into partitions, most have one; a partition
@@ -427,6 +428,37 @@ extern bool es_failure_is_resting(const EsStore *store, int32 projection_id,
 /* Forgets the failure of a task; cheap if there is none. */
 extern void es_failure_clear(const EsStore *store, int32 projection_id,
 							 int partition);
+
+/* ---------- report.c ---------- */
+
+/*
+ * A row of es_projection_failures.
+ */
+typedef struct EsFailure
+{
+	int			attempts;
+	bool		failed;			/* is not tried any more */
+	char	   *code;			/* SQLSTATE */
+	char	   *message;
+	int64		first_position;
+	int64		last_position;
+} EsFailure;
+
+/*
+ * Reads the failure of a task; of any task of the projection with a partition
+ * of -1.  Returns false if there is none.  Strings are in the current memory
+ * context.
+ */
+extern bool es_failure_read(const EsStore *store, int32 projection_id,
+							int partition, EsFailure *failure);
+
+/*
+ * Shows in es_projections how far a build or rebuild by this session is, until
+ * the transaction ends, and every few seconds in the log.  To be called often;
+ * first with done = 0.  Cheap.  Invalidates no struct of the registry.
+ */
+extern void es_task_report_progress(const EsStore *store, int32 projection_id,
+									int64 done, int64 total);
 
 /* ---------- inline.c ---------- */
 

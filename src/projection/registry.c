@@ -38,6 +38,7 @@
 
 #include "core/compat.h"
 #include "projection/projection.h"
+#include "worker/tasks.h"
 
 PG_FUNCTION_INFO_V1(es_projection_definitions_changed);
 
@@ -642,5 +643,6 @@ es_projection_definitions_changed(PG_FUNCTION_ARGS)
 	register_callbacks();
 	registry.fresh = false;
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	es_tasks_changed();
 	PG_RETURN_POINTER(NULL);	/* not SQL's NULL: a trigger must not */
 }
