@@ -108,7 +108,7 @@ server_children() {
 
 	for pid in $(cat /proc/[0-9]*/stat 2>/dev/null |
 		awk -v pm="$server_pid" '{ pid = $1; sub(/^.*\) /, "") } $2 == pm { print pid }' || true); do
-		command=$(tr '\0' ' ' <"/proc/$pid/cmdline") 2>/dev/null || continue
+		command=$({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null) || continue
 		case $command in
 			*': event_store '*) ;;
 			*) n=$((n + 1)) ;;
