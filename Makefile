@@ -53,6 +53,7 @@ OBJS = \
 	src/projection/create.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
+	src/projection/inline.o \
 	src/projection/mode.o \
 	src/projection/pool.o \
 	src/projection/refresh.o \
@@ -73,7 +74,14 @@ OBJS = \
 	src/sequencer/wait.o \
 	src/sequencer/wal.o \
 	src/snapshot/snapshot.o \
-	src/view/zz_stub.o \
+	src/view/aggregate.o \
+	src/view/analyze.o \
+	src/view/check.o \
+	src/view/explain.o \
+	src/view/first_last.o \
+	src/view/generate.o \
+	src/view/parse.o \
+	src/view/verify.o \
 	src/worker/process.o \
 	src/worker/tasks.o \
 	src/worker/worker.o
@@ -91,6 +99,7 @@ SQL_PARTS = \
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
+	src/view/view.sql \
 	src/projection/projection.sql \
 	src/projection/wait.sql \
 	src/monitor/projections.sql \
