@@ -47,12 +47,17 @@ OBJS = \
 	src/monitor/monitor.o \
 	src/monitor/projections.o \
 	src/privilege/privilege.o \
+	src/projection/alter.o \
 	src/projection/apply.o \
+	src/projection/args.o \
 	src/projection/batch.o \
 	src/projection/checkpoint.o \
 	src/projection/create.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
+	src/projection/inline.o \
+	src/projection/handler_parse.o \
+	src/projection/handler_run.o \
 	src/projection/mode.o \
 	src/projection/pool.o \
 	src/projection/refresh.o \
@@ -73,7 +78,15 @@ OBJS = \
 	src/sequencer/wait.o \
 	src/sequencer/wal.o \
 	src/snapshot/snapshot.o \
-	src/view/zz_stub.o \
+	src/view/aggregate.o \
+	src/view/analyze.o \
+	src/view/check.o \
+	src/view/explain.o \
+	src/view/first_last.o \
+	src/view/generate.o \
+	src/view/order.o \
+	src/view/parse.o \
+	src/view/verify.o \
 	src/worker/process.o \
 	src/worker/tasks.o \
 	src/worker/worker.o
@@ -91,6 +104,7 @@ SQL_PARTS = \
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
+	src/view/view.sql \
 	src/projection/projection.sql \
 	src/projection/wait.sql \
 	src/monitor/projections.sql \
