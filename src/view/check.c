@@ -55,33 +55,87 @@ es_view_refuse(Node *node, const char *what, const char *detail,
 
 /* ---------- how often and where es_log is read ---------- */
 
+typedef struct CountContext
+{
+	List	   *ctes;			/* names of common table expressions that lead to
+								 * es_log: char * */
+	int			log;			/* how often es_log is mentioned */
+	int			leading;		/* how often one of the ctes is */
+} CountContext;
+
 static bool
-count_log_walker(Node *node, int *count)
+is_in(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+count_walker(Node *node, CountContext *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, RangeTblEntry))
 	{
-		if (((RangeTblEntry *) node)->rtekind == RTE_NAMEDTUPLESTORE)
-			(*count)++;
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_NAMEDTUPLESTORE)
+			context->log++;
+		else if (rte->rtekind == RTE_CTE && is_in(context->ctes, rte->ctename))
+			context->leading++;
 		return false;			/* goes on into the entry */
 	}
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, count_log_walker,
-								 (void *) count, QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, count_log_walker, (void *) count);
+		return query_tree_walker((Query *) node, count_walker,
+								 (void *) context, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, count_walker, (void *) context);
 }
 
 /*
- * How often is es_log mentioned in a query or expression?
+ * Does a query or expression read es_log, itself or by a common table
+ * expression?
  */
-static int
-count_log(Node *node)
+static bool
+reads_log(Node *node, List *ctes)
 {
-	int			count = 0;
+	CountContext context = {ctes, 0, 0};
 
-	count_log_walker(node, &count);
-	return count;
+	count_walker(node, &context);
+	return context.log + context.leading > 0;
+}
+
+static bool
+cte_walker(Node *node, List **ctes)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CommonTableExpr))
+	{
+		CommonTableExpr *cte = (CommonTableExpr *) node;
+
+		/* Those within come first, and those that it may use, too. */
+		(void) cte_walker(cte->ctequery, ctes);
+		if (!is_in(*ctes, cte->ctename) && reads_log(cte->ctequery, *ctes))
+		{
+			*ctes = lappend(*ctes, cte->ctename);
+			if (cte->cterefcount > 1)
+				es_view_refuse(NULL,
+							   psprintf("common table expression \"%s\" over %s, used more than once,",
+										cte->ctename, ES_LOG_NAME),
+							   "Rows would depend on pairs of events, which may be in different batches.",
+							   "Use it once, or compute both from one event.");
+		}
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, cte_walker, (void *) ctes, 0);
+	return expression_tree_walker(node, cte_walker, (void *) ctes);
 }
 
 /*
@@ -92,6 +146,7 @@ typedef struct FindContext
 	Query	   *query;
 	List	   *ancestors;		/* of Query *, the nearest first, query itself
 								 * among them */
+	List	   *ctes;			/* see CountContext */
 	int			rtindex;		/* the result; 0: not found */
 	Query	   *next;			/* NULL: it is es_log itself */
 } FindContext;
@@ -131,17 +186,11 @@ leads_to_log(FindContext *context, int rtindex)
 		CommonTableExpr *cte = find_cte(context, rte);
 
 		next = castNode(Query, cte->ctequery);
-		if (count_log((Node *) next) > 0 && cte->cterefcount > 1)
-			es_view_refuse(NULL,
-						   psprintf("common table expression \"%s\" over %s, used more than once,",
-									cte->ctename, ES_LOG_NAME),
-						   "Rows would depend on pairs of events, which may be in different batches.",
-						   "Use it once, or compute both from one event.");
 	}
 	else if (rte->rtekind != RTE_NAMEDTUPLESTORE)
 		return false;
 
-	if (next != NULL && count_log((Node *) next) == 0)
+	if (next != NULL && !reads_log((Node *) next, context->ctes))
 		return false;
 	context->rtindex = rtindex;
 	context->next = next;
@@ -311,20 +360,23 @@ find_log(EsParsed *parsed)
 {
 	Query	   *query = parsed->query;
 	List	   *ancestors = NIL;
-	int			count = count_log((Node *) query);
+	CountContext count = {NIL, 0, 0};
 
-	if (count == 0)
+	count_walker((Node *) query, &count);
+	if (count.log == 0)
 		es_view_refuse(NULL, psprintf("a SELECT that does not read %s", ES_LOG_NAME),
 					   "A view is made from the events.",
 					   "Read es_log, without a schema, in FROM.");
-	if (count > 1)
+	if (count.log > 1)
 		es_view_refuse(NULL, psprintf("%s, mentioned more than once,", ES_LOG_NAME),
 					   "Rows would depend on several events, which may be in different batches.",
 					   "Make a view of each, and join their tables in a query; or use FILTER, es_first() and es_last().");
 
+	cte_walker((Node *) query, &count.ctes);
+
 	while (query != NULL)
 	{
-		FindContext context = {query, NIL, 0, NULL};
+		FindContext context = {query, NIL, count.ctes, 0, NULL};
 		EsLogLevel *level = palloc(sizeof(EsLogLevel));
 
 		check_clauses(query);
