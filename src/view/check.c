@@ -319,9 +319,6 @@ check_clauses(Query *query)
 			{query->sortClause != NIL, "ORDER BY",
 				"A table has no order.",
 			"Use it in a query over the view's table."},
-			{query->rowMarks != NIL, "FOR UPDATE or FOR SHARE",
-				"Reading for a view locks no rows.",
-			"Leave it out."},
 			{query->hasRecursive, "WITH RECURSIVE",
 				"Its result cannot be merged from those over parts of the log.",
 			"Use it in a query over the view's table."},
@@ -362,6 +359,7 @@ find_log(EsParsed *parsed)
 	List	   *ancestors = NIL;
 	CountContext count = {NIL, 0, 0};
 
+	check_clauses(query);
 	count_walker((Node *) query, &count);
 	if (count.log == 0)
 		es_view_refuse(NULL, psprintf("a SELECT that does not read %s", ES_LOG_NAME),
@@ -379,9 +377,11 @@ find_log(EsParsed *parsed)
 		FindContext context = {query, NIL, count.ctes, 0, NULL};
 		EsLogLevel *level = palloc(sizeof(EsLogLevel));
 
-		check_clauses(query);
 		if (parsed->levels != NIL)
+		{
+			check_clauses(query);
 			check_subquery(query);
+		}
 
 		ancestors = lcons(query, ancestors);
 		context.ancestors = ancestors;
@@ -504,6 +504,7 @@ typedef struct CheckContext
 {
 	const EsStore *store;
 	const char *text;			/* of the query; NULL within a view */
+	Oid			view;			/* whose query this is, or InvalidOid */
 } CheckContext;
 
 /* Functions of pg_catalog that depend on the moment, session or user */
@@ -519,6 +520,8 @@ static const char *const moment_functions[] = {
 	"current_database", "version",
 };
 
+#define LOCK_DETAIL		"Reading for a view locks no rows."
+#define LOCK_HINT		"Leave it out."
 #define MOMENT_DETAIL	"Its value depends on when and by whom a batch is processed."
 #define MOMENT_HINT		"Use recorded_at of es_log, or a column of the event's data or metadata."
 
@@ -640,6 +643,10 @@ check_relation(Oid relid, const CheckContext *context)
 {
 	char		relkind = get_rel_relkind(relid);
 
+	/* Before PostgreSQL 16 a view's query has entries for OLD and NEW. */
+	if (relid == context->view)
+		return;
+
 	if (getExtensionOfObject(RelationRelationId, relid) == context->store->extension)
 		es_view_refuse(NULL, psprintf("relation \"%s.%s\"",
 									  get_namespace_name(get_rel_namespace(relid)),
@@ -656,6 +663,7 @@ check_relation(Oid relid, const CheckContext *context)
 		relation_close(rel, NoLock);
 		check_stack_depth();
 		below.text = NULL;
+		below.view = relid;
 		check_walker((Node *) query, &below);
 	}
 }
@@ -698,6 +706,8 @@ check_walker(Node *node, CheckContext *context)
 							   "Leave it out.");
 			return false;
 		case T_Query:
+			if (((Query *) node)->rowMarks != NIL)
+				es_view_refuse(NULL, "FOR UPDATE or FOR SHARE", LOCK_DETAIL, LOCK_HINT);
 			return query_tree_walker((Query *) node, check_walker, (void *) context,
 									 QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
 		default:
@@ -709,7 +719,7 @@ check_walker(Node *node, CheckContext *context)
 void
 es_view_check(const EsStore *store, EsParsed *parsed)
 {
-	CheckContext context = {store, parsed->text};
+	CheckContext context = {store, parsed->text, InvalidOid};
 
 	if (parsed->query->commandType != CMD_SELECT)
 		es_view_refuse(NULL, "a statement that is not a SELECT",
