@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -37,10 +38,14 @@
 
 #include "core/compat.h"
 #include "projection/projection.h"
+#include "worker/tasks.h"
 
 PG_FUNCTION_INFO_V1(es_projection_definitions_changed);
 
 #define TABLE	"es_projection_definitions"
+
+/* In which nobody can have planted anything; the workers have it anyway. */
+#define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
 
 /*
  * A statement on the registry's tables, prepared.
@@ -61,6 +66,7 @@ static struct
 	bool		callbacks;		/* are they registered? */
 	Oid			table;			/* OID of the table when it was read */
 	bool		fresh;			/* is what follows what the table says? */
+	bool		has_inline;		/* is one of them inline? */
 	List	   *projections;	/* of Entry * */
 	List	   *reading;		/* those that are being read */
 	List	   *result;			/* the same as EsProjection *, for callers */
@@ -223,8 +229,8 @@ get_plan(const EsStore *store, const char *sql, int nargs, Oid *types)
 }
 
 /*
- * Runs a statement of ours, as the owner of the extension and with a
- * search_path in which nobody can have planted anything.
+ * Runs a statement of ours, as the owner of the extension and with a safe
+ * search_path.
  */
 static uint64
 execute(const EsStore *store, const char *sql, int nargs, Oid *types,
@@ -239,9 +245,10 @@ execute(const EsStore *store, const char *sql, int nargs, Oid *types,
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(store->owner,
 						   sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) != 0)
+		(void) set_config_option("search_path", SAFE_SEARCH_PATH,
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
 
 	plan = get_plan(store, sql, nargs, types);
 	result = SPI_execute_plan(plan, values, nulls, read_only, 0);
@@ -497,8 +504,10 @@ replace_entries(List *entries)
 	list_free(old);
 	list_free(registry.result);
 	registry.result = NIL;
+	registry.has_inline = false;
 	foreach(lc, entries)
 	{
+		registry.has_inline |= ((Entry *) lfirst(lc))->projection.is_inline;
 		((Entry *) lfirst(lc))->seen = false;
 		registry.result = lappend(registry.result, lfirst(lc));
 	}
@@ -550,6 +559,14 @@ es_registry_list(const EsStore *store)
 		read_table(store);
 	free_retired();
 	return registry.result;
+}
+
+bool
+es_registry_has_inline(const EsStore *store)
+{
+	if (unlikely(!registry.fresh))
+		(void) es_registry_list(store);
+	return registry.has_inline;
 }
 
 bool
@@ -637,5 +654,6 @@ es_projection_definitions_changed(PG_FUNCTION_ARGS)
 	register_callbacks();
 	registry.fresh = false;
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	es_tasks_changed();
 	PG_RETURN_POINTER(NULL);	/* not SQL's NULL: a trigger must not */
 }
