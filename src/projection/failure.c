@@ -44,7 +44,7 @@
 #define ENOUGH_TO_STOP	10
 
 static const char *const read_sql =
-	"SELECT attempts, failed, retry_at, error_code, error_message FROM %s.es_projection_failures"
+	"SELECT attempts, failed, retry_at FROM %s.es_projection_failures"
 	" WHERE projection_id = $1 AND partition = $2";
 
 static const char *const note_sql =
@@ -67,8 +67,6 @@ static struct
 	int32		projection_id;
 	int			partition;
 	int			attempts;		/* 0: there is no failure */
-	char		code[6];
-	char		message[256];	/* its beginning */
 } last_read;
 
 bool
@@ -79,9 +77,9 @@ es_failure_is_resting(const EsStore *store, int32 projection_id,
 	Datum		values[] = {Int32GetDatum(projection_id), Int32GetDatum(partition)};
 	bool		failed = false;
 
-	memset(&last_read, 0, sizeof(last_read));
 	last_read.projection_id = projection_id;
 	last_read.partition = partition;
+	last_read.attempts = 0;
 	*retry_at = DT_NOEND;
 
 	SPI_connect();
@@ -98,8 +96,6 @@ es_failure_is_resting(const EsStore *store, int32 projection_id,
 		value = SPI_getbinval(row, desc, 3, &isnull);
 		if (!failed && !isnull)
 			*retry_at = DatumGetTimestampTz(value);
-		strlcpy(last_read.code, SPI_getvalue(row, desc, 4), sizeof(last_read.code));
-		strlcpy(last_read.message, SPI_getvalue(row, desc, 5), sizeof(last_read.message));
 	}
 	SPI_finish();
 	if (last_read.attempts == 0)
@@ -174,37 +170,10 @@ note(const EsStore *store, const EsProjection *projection, int partition,
 	SPI_finish();
 }
 
-/* ---------- the server log ---------- */
-
 /*
- * Tells the server log of a failure, once for each error.  Who runs
- * projections by hand has other means to see it.
+ * Tells the server log of events that were skipped.  Who runs projections by
+ * hand has other means to see them.
  */
-static void
-log_failure(const EsProjection *projection, const ErrorData *error,
-			TimestampTz retry_at, int64 first, int64 last)
-{
-	bool		failed = TIMESTAMP_IS_NOEND(retry_at);
-	char		message[sizeof(last_read.message)];
-
-	if (MyBackendType != B_BG_WORKER)
-		return;
-	strlcpy(message, get_message(error), sizeof(message));
-	if (!failed && last_read.attempts > 0 &&
-		strcmp(last_read.code, unpack_sql_state(error->sqlerrcode)) == 0 &&
-		strcmp(last_read.message, message) == 0)
-		return;
-	ereport(WARNING,
-			(errcode(error->sqlerrcode),
-			 errmsg("projection \"%s\" %s: %s", projection->name,
-					failed ? "has stopped" : "failed and will be retried",
-					get_message(error)),
-			 errdetail("Positions %lld to %lld.", (long long) first,
-					   (long long) last),
-			 error->context ? errcontext("%s", error->context) : 0,
-			 failed ? errhint("Once the cause is removed, go on with es_resume_projection.") : 0));
-}
-
 static void
 log_dead_letters(const EsProjection *projection, List *dead)
 {
@@ -362,7 +331,7 @@ must_stop(const Search *search)
  */
 static EsFailureOutcome
 end_retries(const EsStore *store, EsProjection *projection, EsBatch *batch,
-			ErrorData *error, EsBatchResult *result)
+			ErrorData *error, EsFailureResult *result)
 {
 	Search		search;
 	EsDeadLetter *first;
@@ -393,58 +362,64 @@ end_retries(const EsStore *store, EsProjection *projection, EsBatch *batch,
 }
 
 /*
- * Makes a batch of events of one that is but a range of the log, and applies
- * it; it may be shorter.  Returns the error.
+ * Ends the retries of a batch.  One that is but a range of the log is read as
+ * events before; it may become shorter.
  */
-static ErrorData *
-read_again(const EsStore *store, EsProjection *projection, EsBatch **batch)
+static EsFailureOutcome
+give_up(const EsStore *store, EsProjection *projection, EsBatch **batch,
+		ErrorData *error, EsFailureResult *result)
 {
 	EsBatch    *range = *batch;
 
-	*batch = es_batch_read(store, projection, range->partition, range->after,
-						   range->upto, es_task_batch_size(projection));
-	es_batch_end(range);
-	return es_task_try(store, projection, *batch);
+	if (projection->kind == ES_PROJECTION_REFRESH)
+		return ES_FAILURE_NOTED;
+	if (range->events == NULL)
+	{
+		*batch = es_batch_read(store, projection, range->partition,
+							   range->after, range->upto,
+							   es_task_batch_size(projection));
+		es_batch_end(range);
+		error = (*batch)->nevents > 0 ?
+			es_task_try(store, projection, *batch) : NULL;
+		result->upto = (*batch)->upto;
+		result->events = (*batch)->nevents;
+		if (error == NULL)
+			return ES_FAILURE_OVERCOME;
+		result->error = error;
+	}
+	return end_retries(store, projection, *batch, error, result);
 }
 
 EsFailureOutcome
 es_failure_handle(const EsStore *store, EsProjection *projection,
-				  EsBatch *batch, ErrorData *error, EsBatchResult *result)
+				  EsBatch **batch, ErrorData *error, EsFailureResult *result)
 {
-	int			partition = batch->partition;
 	int			max_retries = projection->max_retries >= 0 ?
 		projection->max_retries : es_guc_projection_max_retries;
 	int			attempts = last_read.attempts + 1;
 	int64		factor = attempts > 6 ? MAX_BACKOFF : Min(1 << (attempts - 1), MAX_BACKOFF);
 	EsFailureOutcome outcome = ES_FAILURE_NOTED;
-	int64		first = batch->after + 1;
-	int64		last = batch->upto;
+	bool		known;
 
-	result->upto = batch->upto;
-	result->error = error;
+	result->upto = (*batch)->upto;
+	result->events = 0;
 	result->bad_position = 0;
-	result->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												   factor * es_guc_projection_retry_time);
+	result->error = error;
 	if (attempts > max_retries)
 	{
 		result->retry_at = DT_NOEND;
-		if (projection->kind != ES_PROJECTION_REFRESH)
-		{
-			if (batch->events == NULL)
-				error = read_again(store, projection, &batch);
-			result->upto = batch->upto;
-			result->events = batch->nevents;
-			outcome = error == NULL ? ES_FAILURE_OVERCOME :
-				end_retries(store, projection, batch, error, result);
-		}
+		outcome = give_up(store, projection, batch, error, result);
 	}
+	else
+		result->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													   factor * es_guc_projection_retry_time);
 	if (outcome == ES_FAILURE_OVERCOME)
 		return outcome;
 
-	if (result->bad_position > 0)
-		first = last = result->bad_position;
-	note(store, projection, partition, result->error, attempts,
-		 result->retry_at, first, last);
-	log_failure(projection, result->error, result->retry_at, first, last);
+	known = result->bad_position > 0;
+	note(store, projection, (*batch)->partition, result->error, attempts,
+		 result->retry_at,
+		 known ? result->bad_position : (*batch)->after + 1,
+		 known ? result->bad_position : (*batch)->upto);
 	return outcome;
 }
