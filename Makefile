@@ -53,6 +53,7 @@ OBJS = \
 	src/projection/batch.o \
 	src/projection/checkpoint.o \
 	src/projection/create.o \
+	src/projection/dead_letter.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
 	src/projection/inline.o \
