@@ -32,6 +32,7 @@ OBJS = \
 	src/ledger/ledger.o \
 	src/ledger/log_fdw.o \
 	src/ledger/log_fdw_exec.o \
+	src/ledger/log_share.o \
 	src/ledger/logscan.o \
 	src/ledger/rows.o \
 	src/log/append.o \
