@@ -14,6 +14,7 @@ OBJS = \
 	src/event_store.o \
 	src/core/guc.o \
 	src/core/names.o \
+	src/core/partition.o \
 	src/core/uuid.o \
 	src/catalog/catalog.o \
 	src/catalog/events.o \
@@ -45,6 +46,19 @@ OBJS = \
 	src/log/xact.o \
 	src/monitor/monitor.o \
 	src/privilege/privilege.o \
+	src/projection/apply.o \
+	src/projection/batch.o \
+	src/projection/checkpoint.o \
+	src/projection/create.o \
+	src/projection/failure.o \
+	src/projection/handler.o \
+	src/projection/mode.o \
+	src/projection/refresh.o \
+	src/projection/registry.o \
+	src/projection/run.o \
+	src/projection/statement.o \
+	src/projection/task.o \
+	src/projection/views.o \
 	src/sequencer/heal.o \
 	src/sequencer/main.o \
 	src/sequencer/manual.o \
@@ -55,6 +69,7 @@ OBJS = \
 	src/sequencer/wait.o \
 	src/sequencer/wal.o \
 	src/snapshot/snapshot.o \
+	src/view/zz_stub.o \
 	src/worker/worker.o
 
 # The order is the order of dependency: a part may use what stands before it.
@@ -70,6 +85,7 @@ SQL_PARTS = \
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
+	src/projection/projection.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
 

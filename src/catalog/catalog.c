@@ -174,6 +174,7 @@ find_extension(EsStore *store)
 
 		store->extension = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
 		store->namespace_oid = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+		store->owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
 		version = isnull ? pstrdup("") : TextDatumGetCString(datum);
 	}
 	systable_endscan(scan);

@@ -91,6 +91,7 @@ typedef struct EsStore
 {
 	Oid			extension;		/* event_store in pg_extension */
 	Oid			namespace_oid;	/* schema of the extension */
+	Oid			owner;			/* of the extension */
 	Oid			events;			/* es_events */
 	Oid			indexes[ES_N_INDEXES];	/* see EsIndexNumber */
 	Oid			tx_sequence;	/* es_tx_seq */

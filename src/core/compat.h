@@ -36,6 +36,7 @@
 #include "optimizer/paths.h"
 #include "utils/acl.h"
 #include "utils/rangetypes.h"
+#include "utils/regproc.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -303,6 +304,33 @@ create_foreignscan_path_compat(PlannerInfo *root, RelOptInfo *rel,
 	return create_foreignscan_path(root, rel, target, rows, startup_cost,
 								   total_cost, pathkeys, required_outer,
 								   fdw_outerpath, fdw_private);
+#endif
+}
+
+/*
+ * PostgreSQL 16 added the node for soft errors.
+ */
+static inline List *
+string_to_qualified_name_list_compat(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return stringToQualifiedNameList(name, NULL);
+#else
+	return stringToQualifiedNameList(name);
+#endif
+}
+
+/*
+ * PostgreSQL 16 moved the permissions that a query needs out of its range
+ * table.
+ */
+static inline void
+check_query_permissions_compat(Query *query)
+{
+#if PG_VERSION_NUM >= 160000
+	(void) ExecCheckPermissions(query->rtable, query->rteperminfos, true);
+#else
+	(void) ExecCheckRTPerms(query->rtable, true);
 #endif
 }
 

@@ -28,6 +28,9 @@ int			es_guc_sequencer_batch_transactions = 10000;
 int			es_guc_sequencer_batch_wal = 65536;
 int			es_guc_launcher_nap_time = 60000;
 bool		es_guc_notify = true;
+int			es_guc_projection_batch_size = 10000;
+int			es_guc_projection_max_retries = 5;
+int			es_guc_projection_retry_time = 1000;
 
 /*
  * Accepts a tenant id that es_events could store.
@@ -158,6 +161,38 @@ define_launcher_settings(void)
 							&es_guc_launcher_nap_time,
 							60000,
 							100, 3600000,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	/*
+	 * event_store.projection_batch_size, .projection_max_retries and
+	 * .projection_retry_time: for projections that do not say otherwise.
+	 */
+	DefineCustomIntVariable("event_store.projection_batch_size",
+							"Largest number of events in a batch of a projection.",
+							NULL,
+							&es_guc_projection_batch_size,
+							10000,
+							1, 1000000,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("event_store.projection_max_retries",
+							"How often a batch of a projection that fails is tried again.",
+							NULL,
+							&es_guc_projection_max_retries,
+							5,
+							0, 1000000,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("event_store.projection_retry_time",
+							"How long a batch that has failed waits for the first retry; later ones wait longer, up to 60 times as long.",
+							NULL,
+							&es_guc_projection_retry_time,
+							1000,
+							1, 3600000,
 							PGC_SIGHUP,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);

@@ -37,6 +37,15 @@ extern int	es_guc_launcher_nap_time;
 /* event_store.notify */
 extern bool es_guc_notify;
 
+/* event_store.projection_batch_size */
+extern int	es_guc_projection_batch_size;
+
+/* event_store.projection_max_retries */
+extern int	es_guc_projection_max_retries;
+
+/* event_store.projection_retry_time, in milliseconds */
+extern int	es_guc_projection_retry_time;
+
 /*
  * Defines the settings and reserves their prefix.
  *

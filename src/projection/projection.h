@@ -41,11 +41,13 @@
 #define ES_PROJECTION_PROJECTION_H
 
 #include "datatype/timestamp.h"
+#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "nodes/pg_list.h"
 #include "utils/tuplestore.h"
 
 #include "catalog/catalog.h"
+#include "view/view.h"
 
 typedef enum EsProjectionKind
 {
@@ -79,6 +81,7 @@ typedef struct EsHandlerText
  */
 typedef struct EsProjection
 {
+	uint64		serial;			/* another one each time the row has changed */
 	int32		id;
 	char	   *name;
 	char	   *owner;
@@ -122,6 +125,7 @@ typedef struct EsBatch
 	bool		is_inline;		/* of this transaction: positions and times of
 								 * commit are not known yet; in their place are
 								 * ascending numbers and the current time */
+	TupleDesc	tupdesc;
 	Tuplestorestate *events;	/* rows of es_log; NULL: the range as such, which
 								 * only views can take, from the log itself */
 } EsBatch;
@@ -169,9 +173,6 @@ extern void es_projection_check_owner(const EsProjection *projection);
 extern uint64 es_registry_execute(const EsStore *store, const char *sql,
 								  int nargs, Oid *types, Datum *values,
 								  const char *nulls);
-
-/* Tells all sessions and the workers, when this transaction commits. */
-extern void es_registry_changed(const EsStore *store);
 
 /* ---------- checkpoint.c ---------- */
 
@@ -296,6 +297,36 @@ extern const EsKindRoutine es_view_routine;
 extern const EsKindRoutine es_handler_routine;
 extern const EsKindRoutine es_refresh_routine;
 
+/* ---------- statement.c ---------- */
+
+/*
+ * Prepares a statement for good; the caller keeps the plan and frees it with
+ * SPI_freeplan.
+ */
+extern SPIPlanPtr es_prepare_statement(const char *sql, int nargs, Oid *types);
+
+/* Runs it; what it returns is thrown away. */
+extern void es_run_statement(SPIPlanPtr plan, Datum *values,
+							 const char *nulls);
+
+/* Raises an error unless the current user may do what the statement does. */
+extern void es_check_statement(SPIPlanPtr plan);
+
+/* ---------- views.c ---------- */
+
+/*
+ * Returns the SELECT that reads what a view's projection takes from the log:
+ * behind position $1, up to position $2.
+ */
+extern char *es_view_source(const EsStore *store,
+							const EsProjection *projection);
+
+/*
+ * Analyzes a view's query, as the current user and with the current settings:
+ * call es_run_as before.
+ */
+extern EsView *es_view_of(const EsStore *store, const EsProjection *projection);
+
 /* ---------- task.c ---------- */
 
 /*
@@ -339,12 +370,42 @@ extern EsTaskResult es_task_step(const EsStore *store, int32 projection_id,
 								 int partition, EsTaskProgress *progress);
 
 /*
+ * Applies a batch in a subtransaction.  Returns NULL, or the error, after
+ * everything was rolled back; raises it when it is the cancel request of a
+ * session that runs projections by hand.
+ */
+extern ErrorData *es_task_try(const EsStore *store, EsProjection *projection,
+							  EsBatch *batch);
+
+/*
  * Works off everything up to a position at once, in as large batches as make
  * sense, in the current transaction; raises the errors of the projection's
  * SQL.  The task's lock must be held.  Returns the number of events.
  */
 extern int64 es_task_catch_up(const EsStore *store, EsProjection *projection,
 							  int partition, int64 upto);
+
+/* ---------- create.c ---------- */
+
+/*
+ * Fills the tables of a view, which are empty and may be others than its own,
+ * from the log; returns the number of events.
+ */
+extern int64 es_view_fill(const EsStore *store, EsProjection *projection,
+						  const char *table, const char *state, int64 after,
+						  int64 upto);
+
+/* ---------- mode.c ---------- */
+
+/*
+ * Makes an async projection inline, in this transaction: locks es_events
+ * against appends, waits until all events have their positions, and works
+ * them off.
+ */
+extern void es_mode_set_inline(const EsStore *store, EsProjection *projection);
+
+/* Makes an inline projection async. */
+extern void es_mode_set_async(const EsStore *store, EsProjection *projection);
 
 /* ---------- failure.c ---------- */
 

@@ -15,7 +15,7 @@ CREATE TABLE es_projection_definitions (
   state_table   regclass,
   tables        regclass[],
   refresh_every interval,
-  concurrently  boolean     NOT NULL DEFAULT false,
+  refresh_concurrently boolean NOT NULL DEFAULT false,
   mode          text        NOT NULL DEFAULT 'async',
   paused        boolean     NOT NULL DEFAULT false,
   on_error      text        NOT NULL DEFAULT 'stop',
@@ -52,7 +52,7 @@ COMMENT ON COLUMN es_projection_definitions.state_table IS
   'of a view: table with the aggregates that its columns are computed from, if they are not columns themselves';
 COMMENT ON COLUMN es_projection_definitions.tables IS 'tables that it writes, for es_rebuild';
 COMMENT ON COLUMN es_projection_definitions.refresh_every IS 'how long a refresh waits after the one before, at least';
-COMMENT ON COLUMN es_projection_definitions.concurrently IS 'REFRESH MATERIALIZED VIEW CONCURRENTLY';
+COMMENT ON COLUMN es_projection_definitions.refresh_concurrently IS 'REFRESH MATERIALIZED VIEW CONCURRENTLY';
 COMMENT ON COLUMN es_projection_definitions.mode IS
   'async: behind the commit, by a worker; inline: in the transaction that appends';
 COMMENT ON COLUMN es_projection_definitions.paused IS 'does not run until it is resumed';
@@ -76,6 +76,19 @@ COMMENT ON CONSTRAINT es_projection_definitions_kind_check ON es_projection_defi
 COMMENT ON CONSTRAINT es_projection_definitions_mode_check ON es_projection_definitions IS 'the modes there are';
 COMMENT ON CONSTRAINT es_projection_definitions_on_error_check ON es_projection_definitions IS 'the policies there are';
 COMMENT ON CONSTRAINT es_projection_definitions_partitions_check ON es_projection_definitions IS 'limits of the split';
+
+CREATE FUNCTION es_projection_definitions_changed() RETURNS trigger
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'es_projection_definitions_changed';
+COMMENT ON FUNCTION es_projection_definitions_changed() IS
+  'trigger function: tells sessions and workers that projections have changed';
+
+CREATE TRIGGER es_projection_definitions_changed
+  AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON es_projection_definitions
+  FOR EACH STATEMENT EXECUTE FUNCTION es_projection_definitions_changed();
+ALTER TABLE es_projection_definitions ENABLE ALWAYS TRIGGER es_projection_definitions_changed;
+COMMENT ON TRIGGER es_projection_definitions_changed ON es_projection_definitions IS
+  'tells sessions and workers that projections have changed';
 
 -- One row for each batch, newest position last; old rows are deleted now and
 -- then.  A row that each batch updates would leave versions behind that every

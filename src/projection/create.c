@@ -1,0 +1,617 @@
+/*-------------------------------------------------------------------------
+ *
+ * create.c
+ *	  es_create_view and es_create_projection.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  A projection is complete when the call returns: a view has taken in the
+ *	  log up to the position that it begins at.  All of it happens in the
+ *	  caller's transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "core/compat.h"
+#include "core/names.h"
+#include "core/partition.h"
+#include "ledger/ledger.h"
+#include "projection/projection.h"
+
+PG_FUNCTION_INFO_V1(es_create_view);
+PG_FUNCTION_INFO_V1(es_create_projection);
+
+#define MAX_PROJECTION_NAME		255
+
+/* What a projection's SQL may depend on, and has as its maker had it */
+static const char *const captured_settings[] = {
+	"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits",
+	"bytea_output"
+};
+
+/* Columns of es_projection_definitions to insert */
+enum
+{
+	NAME, OWNER, KIND, QUERY, STATEMENTS, HANDLERS, RELATION, TABLES,
+	REFRESH_EVERY, CONCURRENTLY, ON_ERROR, MAX_RETRIES, BATCH_SIZE,
+	PARTITIONS, CATEGORIES, EVENT_TYPES, TENANTS, SETTINGS, N_COLUMNS
+};
+
+static const char *const insert_sql =
+	"INSERT INTO %s.es_projection_definitions (name, owner, kind, query, statements,"
+	" handlers, relation, tables, refresh_every, refresh_concurrently, on_error, max_retries,"
+	" batch_size, partitions, categories, event_types, tenants, settings)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+
+static const char *const set_tables_sql =
+	"UPDATE %s.es_projection_definitions SET relation = $2, state_table = $3 WHERE id = $1";
+
+/*
+ * A row to be inserted.
+ */
+typedef struct NewRow
+{
+	char	   *name;
+	bool		is_inline;
+	bool		from_now;
+	int64		after_position;
+	int32		partitions;
+	Datum		values[N_COLUMNS];
+	char		nulls[N_COLUMNS + 1];
+} NewRow;
+
+static void
+set_column(NewRow *row, int column, Datum value)
+{
+	row->values[column] = value;
+	row->nulls[column] = ' ';
+}
+
+static void
+set_text(NewRow *row, int column, const char *value)
+{
+	set_column(row, column, CStringGetTextDatum(value));
+}
+
+/*
+ * Takes an argument over as it is, if it is not NULL.
+ */
+static void
+copy_argument(NewRow *row, int column, FunctionCallInfo fcinfo, int argument)
+{
+	if (!PG_ARGISNULL(argument))
+		set_column(row, column, PG_GETARG_DATUM(argument));
+}
+
+static void
+raise_invalid(const char *name, const char *problem, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s %s", name, problem),
+			 hint ? errhint("%s", hint) : 0));
+}
+
+/*
+ * Takes over an array of texts that must not be empty or have NULLs.
+ */
+static void
+copy_texts(NewRow *row, int column, FunctionCallInfo fcinfo, int argument,
+		   const char *name)
+{
+	ArrayType  *array;
+
+	if (PG_ARGISNULL(argument))
+		return;
+	array = PG_GETARG_ARRAYTYPE_P(argument);
+	if (ARR_NDIM(array) != 1)
+		raise_invalid(name, "must be an array of one dimension with at least one element",
+					  NULL);
+	if (array_contains_nulls(array))
+		raise_invalid(name, "must not contain NULL", NULL);
+	set_column(row, column, PointerGetDatum(array));
+}
+
+/*
+ * Takes over a number that must not be below a limit.
+ */
+static void
+copy_number(NewRow *row, int column, FunctionCallInfo fcinfo, int argument,
+			const char *name, int32 minimum)
+{
+	if (PG_ARGISNULL(argument))
+		return;
+	if (PG_GETARG_INT32(argument) < minimum)
+		raise_invalid(name, psprintf("must be %d or more", minimum), NULL);
+	set_column(row, column, PG_GETARG_DATUM(argument));
+}
+
+/*
+ * Returns an argument that must be one of two words; NULL is the first one.
+ */
+static const char *
+get_word(FunctionCallInfo fcinfo, int argument, const char *name,
+		 const char *first, const char *second)
+{
+	char	   *word;
+
+	if (PG_ARGISNULL(argument))
+		return first;
+	word = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	if (strcmp(word, first) != 0 && strcmp(word, second) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid %s: \"%s\"", name, word),
+				 errhint("It can be \"%s\" or \"%s\".", first, second)));
+	return strcmp(word, first) == 0 ? first : second;
+}
+
+/*
+ * Returns the search_path of now, without schemas that are not there, and
+ * safe: nobody comes before pg_catalog, temporary objects come last.
+ */
+static char *
+get_search_path(void)
+{
+	StringInfoData path;
+	List	   *schemas = fetch_search_path(false);
+	ListCell   *lc;
+
+	initStringInfo(&path);
+	appendStringInfoString(&path, "pg_catalog");
+	foreach(lc, schemas)
+	{
+		char	   *schema = get_namespace_name(lfirst_oid(lc));
+
+		if (schema != NULL && !isAnyTempNamespace(lfirst_oid(lc)) &&
+			strcmp(schema, "pg_catalog") != 0)
+			appendStringInfo(&path, ", %s", quote_identifier(schema));
+	}
+	appendStringInfoString(&path, ", pg_temp");
+	return path.data;
+}
+
+static Datum
+capture_settings(void)
+{
+	int			n = lengthof(captured_settings);
+	Datum		settings[lengthof(captured_settings) + 1];
+	int			i;
+
+	for (i = 0; i < n; i++)
+		settings[i] = CStringGetTextDatum(psprintf("%s=%s", captured_settings[i],
+												   GetConfigOption(captured_settings[i],
+																   false, false)));
+	settings[n] = CStringGetTextDatum(psprintf("search_path=%s",
+											   get_search_path()));
+	return PointerGetDatum(construct_array(settings, n + 1, TEXTOID, -1, false,
+										   TYPALIGN_INT));
+}
+
+/*
+ * Begins a row with what all kinds have: name, and the arguments from `first`
+ * on: mode, after_position, partitions, categories, event_types, tenants,
+ * on_error, max_retries, batch_size.
+ */
+static void
+begin_row(NewRow *row, FunctionCallInfo fcinfo, int first)
+{
+	Name		owner = palloc(NAMEDATALEN);
+
+	memset(row, 0, sizeof(*row));
+	memset(row->nulls, 'n', N_COLUMNS);
+	if (PG_ARGISNULL(0))
+		raise_invalid("name", "must not be NULL", NULL);
+	row->name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	es_name_check("projection name", row->name, strlen(row->name),
+				  MAX_PROJECTION_NAME);
+	set_text(row, NAME, row->name);
+	namestrcpy(owner, GetUserNameFromId(GetUserId(), false));
+	set_column(row, OWNER, NameGetDatum(owner));
+
+	row->is_inline = strcmp(get_word(fcinfo, first, "mode", "async", "inline"),
+							"inline") == 0;
+	row->from_now = PG_ARGISNULL(first + 1);
+	if (!row->from_now)
+	{
+		row->after_position = PG_GETARG_INT64(first + 1);
+		if (row->after_position < 0)
+			raise_invalid("after_position", "must not be negative",
+						  "0 begins at the first event, NULL at the next one.");
+	}
+	row->partitions = PG_ARGISNULL(first + 2) ? 1 : PG_GETARG_INT32(first + 2);
+	if (row->partitions < 1 || row->partitions > ES_MAX_PARTITIONS)
+		raise_invalid("partitions",
+					  psprintf("must be between 1 and %d", ES_MAX_PARTITIONS),
+					  NULL);
+	set_column(row, PARTITIONS, Int32GetDatum(row->partitions));
+	copy_texts(row, CATEGORIES, fcinfo, first + 3, "categories");
+	copy_texts(row, EVENT_TYPES, fcinfo, first + 4, "event_types");
+	copy_texts(row, TENANTS, fcinfo, first + 5, "tenants");
+	set_text(row, ON_ERROR, get_word(fcinfo, first + 6, "on_error", "stop", "skip"));
+	copy_number(row, MAX_RETRIES, fcinfo, first + 7, "max_retries", 0);
+	copy_number(row, BATCH_SIZE, fcinfo, first + 8, "batch_size", 1);
+	set_column(row, CONCURRENTLY, BoolGetDatum(false));
+	set_column(row, SETTINGS, capture_settings());
+}
+
+/*
+ * Inserts the row and returns the projection.
+ */
+static EsProjection *
+insert_row(const EsStore *store, NewRow *row)
+{
+	static Oid	types[N_COLUMNS] = {
+		TEXTOID, NAMEOID, TEXTOID, TEXTOID, TEXTARRAYOID, JSONBOID,
+		REGCLASSOID, REGCLASSARRAYOID, INTERVALOID, BOOLOID, TEXTOID, INT4OID,
+		INT4OID, INT4OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID
+	};
+
+	if (es_registry_find(store, row->name, true) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("projection \"%s\" already exists", row->name)));
+	SPI_connect();
+	(void) es_registry_execute(store, insert_sql, N_COLUMNS, types,
+							   row->values, row->nulls);
+	SPI_finish();
+	return es_registry_find(store, row->name, false);
+}
+
+/*
+ * Writes the first checkpoints of a projection.
+ */
+static void
+write_checkpoints(const EsStore *store, const EsProjection *projection,
+				  int64 position, int64 events)
+{
+	int			i;
+
+	for (i = 0; i < projection->partitions; i++)
+	{
+		EsCheckpoint checkpoint = {position, i == 0 ? events : 0, 0, 0};
+
+		checkpoint.applied_at = GetCurrentTimestamp();
+		es_checkpoint_write(store, projection->id, i, &checkpoint);
+	}
+}
+
+/*
+ * Returns where the projection begins, as far as the log goes.
+ */
+static int64
+get_start(const NewRow *row, int64 head)
+{
+	if (row->from_now)
+		return head;
+	if (row->after_position > head)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("after_position %lld is beyond the end of the log",
+						(long long) row->after_position),
+				 errdetail("The last position is %lld.", (long long) head)));
+	return row->after_position;
+}
+
+/*
+ * Locks the store and gives it back; with a snapshot to look at the log.
+ */
+static int64
+begin(EsStore *store)
+{
+	int64		head;
+
+	PreventCommandIfReadOnly("creating a projection");
+	if (!es_catalog_lock_store(store))
+		es_catalog_get_store(store);	/* raises the error */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	head = es_ledger_head(store, GetActiveSnapshot());
+	PopActiveSnapshot();
+	return head;
+}
+
+/* ---------- views ---------- */
+
+/*
+ * Makes the table's name from that of the projection.
+ */
+static char *
+get_table_name(const char *name, char **state)
+{
+	List	   *names = string_to_qualified_name_list_compat(name);
+	RangeVar   *range = makeRangeVarFromNameList(names);
+	Oid			schema_oid = RangeVarGetCreationNamespace(range);
+	char	   *schema = get_namespace_name(schema_oid);
+	char	   *base = range->relname;
+
+	if (isAnyTempNamespace(schema_oid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the table of a projection cannot be temporary")));
+	*state = quote_qualified_identifier(schema,
+										psprintf("%.*s_es_state",
+												 pg_mbcliplen(base, strlen(base),
+															  NAMEDATALEN - 10),
+												 base));
+	return quote_qualified_identifier(schema, base);
+}
+
+static void
+execute_sql(const char *sql)
+{
+	int			result = SPI_execute(sql, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql,
+			 SPI_result_code_string(result));
+}
+
+static Oid
+get_relation(const char *name)
+{
+	List	   *names = string_to_qualified_name_list_compat(name);
+
+	return RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, false);
+}
+
+/*
+ * Raises an error for a view that cannot be what is asked for.
+ */
+static void
+check_view(const NewRow *row, const EsView *view)
+{
+	if (row->partitions > 1 && view->order_dependent && !view->keyed_by_stream)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("projection \"%s\" cannot be split into partitions",
+						row->name),
+				 errdetail("Its query has aggregates that depend on the order of events, over events of several streams; partitions apply those in no common order."),
+				 errhint("Add stream_id to GROUP BY, or do without partitions.")));
+	if (row->is_inline && view->uses_position)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("projection \"%s\" cannot be inline", row->name),
+				 errdetail("Its query uses the position or time of commit of events, which are not known before the commit."),
+				 errhint("Use mode async, or recorded_at, stream_id and version.")));
+}
+
+/*
+ * Makes the tables, empty, as the owner; returns their names.
+ */
+static void
+make_tables(const EsStore *store, EsProjection *projection, const NewRow *row,
+			const char *table, const char *state)
+{
+	Oid			types[] = {INT4OID, REGCLASSOID, REGCLASSOID};
+	Datum		values[lengthof(types)];
+	EsRunAs		saved;
+	EsView	   *view;
+	ListCell   *lc;
+
+	es_run_as(store, projection, &saved);
+	SPI_connect();
+	view = es_view_analyze(store, projection->query);
+	check_view(row, view);
+	foreach(lc, es_view_create_sql(view, table, view->needs_state ? state : NULL))
+		execute_sql(lfirst(lc));
+	values[0] = Int32GetDatum(projection->id);
+	values[1] = ObjectIdGetDatum(get_relation(table));
+	values[2] = ObjectIdGetDatum(view->needs_state ? get_relation(state) : InvalidOid);
+	SPI_finish();
+	es_run_as_end(&saved);
+
+	SPI_connect();
+	(void) es_registry_execute(store, set_tables_sql, lengthof(types), types,
+							   values, OidIsValid(DatumGetObjectId(values[2])) ? NULL : "  n");
+	SPI_finish();
+}
+
+int64
+es_view_fill(const EsStore *store, EsProjection *projection,
+			 const char *table, const char *state, int64 after, int64 upto)
+{
+	Oid			types[] = {INT8OID, INT8OID};
+	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(upto)};
+	char	   *source = es_view_source(store, projection);
+	int64		events = upto - after;
+	EsRunAs		saved;
+	EsView	   *view;
+	int			result;
+	bool		isnull;
+
+	es_run_as(store, projection, &saved);
+	SPI_connect();
+	view = es_view_of(store, projection);
+	result = SPI_execute_with_args(es_view_fill_sql(view, table, state, source),
+								   lengthof(types), types, values, NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not fill \"%s\": %s", table,
+			 SPI_result_code_string(result));
+	if (projection->filter.categories != NIL ||
+		projection->filter.event_types != NIL ||
+		projection->filter.tenants != NIL)
+	{
+		(void) SPI_execute_with_args(psprintf("SELECT pg_catalog.count(*) FROM (%s) e",
+											  source),
+									 lengthof(types), types, values, NULL, false, 0);
+		events = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+											 SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	SPI_finish();
+	es_run_as_end(&saved);
+	return events;
+}
+
+/*
+ * SQL: es_create_view(name, query, mode, after_position, partitions,
+ * categories, event_types, tenants, on_error, max_retries, batch_size)
+ * returns regclass
+ */
+Datum
+es_create_view(PG_FUNCTION_ARGS)
+{
+	EsStore		store;
+	NewRow		row;
+	EsProjection *projection;
+	char	   *table;
+	char	   *state;
+	int64		head = begin(&store);
+	int64		start;
+	int64		events = 0;
+
+	begin_row(&row, fcinfo, 2);
+	if (PG_ARGISNULL(1))
+		raise_invalid("query", "must not be NULL", NULL);
+	set_text(&row, KIND, "view");
+	set_column(&row, QUERY, PG_GETARG_DATUM(1));
+	start = get_start(&row, head);
+	table = get_table_name(row.name, &state);
+
+	projection = insert_row(&store, &row);
+	make_tables(&store, projection, &row, table, state);
+	projection = es_registry_find(&store, row.name, false);
+	es_projection_pin(projection);
+	es_apply_check(&store, projection);
+	events = es_view_fill(&store, projection, table,
+						  OidIsValid(projection->state_table) ? state : NULL,
+						  start, head);
+	write_checkpoints(&store, projection, head, events);
+	if (row.is_inline)
+		es_mode_set_inline(&store, projection);
+	PG_RETURN_OID(projection->relation);
+}
+
+/* ---------- other kinds ---------- */
+
+/* Arguments of es_create_projection */
+enum
+{
+	ARG_NAME, ARG_STATEMENT, ARG_STATEMENTS, ARG_HANDLERS, ARG_REFRESH,
+	ARG_MODE, ARG_AFTER_POSITION, ARG_PARTITIONS, ARG_CATEGORIES,
+	ARG_EVENT_TYPES, ARG_TENANTS, ARG_ON_ERROR, ARG_MAX_RETRIES,
+	ARG_BATCH_SIZE, ARG_TABLES, ARG_REFRESH_EVERY, ARG_CONCURRENTLY
+};
+
+/*
+ * Makes sure that handlers are an object of texts or arrays of texts.
+ */
+static void
+check_handlers(Jsonb *handlers)
+{
+	JsonbIterator *it = JsonbIteratorInit(&handlers->root);
+	JsonbIteratorToken token;
+	JsonbValue	item;
+	int			n = 0;
+
+	if (!JB_ROOT_IS_OBJECT(handlers))
+		raise_invalid("handlers", "must be an object of event types and SQL", NULL);
+	while ((token = JsonbIteratorNext(&it, &item, false)) != WJB_DONE)
+	{
+		if (token != WJB_VALUE && token != WJB_ELEM)
+			continue;
+		if (item.type != jbvString)
+			raise_invalid("handlers",
+						  "must have a text, or an array of texts, for each event type",
+						  "Write '{\"OrderPlaced\": \"INSERT INTO ...\"}'.");
+		n++;
+	}
+	if (n == 0)
+		raise_invalid("handlers", "must not be empty", NULL);
+}
+
+/*
+ * Finds out which kind is asked for, and takes its arguments over.
+ */
+static void
+take_kind(NewRow *row, FunctionCallInfo fcinfo)
+{
+	Datum		statement;
+
+	if (PG_ARGISNULL(ARG_STATEMENT) + PG_ARGISNULL(ARG_STATEMENTS) +
+		PG_ARGISNULL(ARG_HANDLERS) + PG_ARGISNULL(ARG_REFRESH) != 3)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("exactly one of statement, statements, handlers and refresh must be given")));
+	if (!PG_ARGISNULL(ARG_STATEMENT))
+	{
+		statement = PG_GETARG_DATUM(ARG_STATEMENT);
+		set_text(row, KIND, "statement");
+		set_column(row, STATEMENTS,
+				   PointerGetDatum(construct_array(&statement, 1, TEXTOID, -1,
+												   false, TYPALIGN_INT)));
+	}
+	else if (!PG_ARGISNULL(ARG_STATEMENTS))
+	{
+		set_text(row, KIND, "statement");
+		copy_texts(row, STATEMENTS, fcinfo, ARG_STATEMENTS, "statements");
+	}
+	else if (!PG_ARGISNULL(ARG_HANDLERS))
+	{
+		set_text(row, KIND, "handlers");
+		check_handlers(PG_GETARG_JSONB_P(ARG_HANDLERS));
+		copy_argument(row, HANDLERS, fcinfo, ARG_HANDLERS);
+	}
+	else
+	{
+		char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(ARG_REFRESH));
+		Oid			relation = get_relation(name);
+
+		if (get_rel_relkind(relation) != RELKIND_MATVIEW)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" is not a materialized view", name)));
+		set_text(row, KIND, "refresh");
+		set_column(row, RELATION, ObjectIdGetDatum(relation));
+		copy_argument(row, REFRESH_EVERY, fcinfo, ARG_REFRESH_EVERY);
+		if (row->is_inline || row->partitions > 1)
+			raise_invalid("a projection that refreshes a materialized view",
+						  "cannot be inline or split into partitions", NULL);
+	}
+	copy_argument(row, TABLES, fcinfo, ARG_TABLES);
+	copy_argument(row, CONCURRENTLY, fcinfo, ARG_CONCURRENTLY);
+}
+
+/*
+ * SQL: es_create_projection(name, statement, statements, handlers, refresh,
+ * mode, after_position, partitions, categories, event_types, tenants,
+ * on_error, max_retries, batch_size, tables, refresh_every, concurrently)
+ * returns void
+ */
+Datum
+es_create_projection(PG_FUNCTION_ARGS)
+{
+	EsStore		store;
+	NewRow		row;
+	EsProjection *projection;
+	int64		head = begin(&store);
+
+	begin_row(&row, fcinfo, ARG_MODE);
+	take_kind(&row, fcinfo);
+	projection = insert_row(&store, &row);
+	es_projection_pin(projection);
+	es_apply_check(&store, projection);
+	write_checkpoints(&store, projection, get_start(&row, head), 0);
+	if (row.is_inline)
+		es_mode_set_inline(&store, projection);
+	PG_RETURN_VOID();
+}

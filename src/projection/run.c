@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *	  es_run_projections(): by hand what the workers do, for servers that do
+ *	  not preload the library.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "projection/projection.h"
+
+PG_FUNCTION_INFO_V1(es_run_projections);
+
+/*
+ * A task to run.
+ */
+typedef struct Task
+{
+	int32		projection_id;
+	int			partition;
+} Task;
+
+/*
+ * Runs a task until there is nothing to do for it.
+ */
+static int64
+run_task(const EsStore *store, const Task *task)
+{
+	int64		events = 0;
+	EsTaskProgress progress;
+
+	while (es_task_step(store, task->projection_id, task->partition,
+						&progress) == ES_TASK_APPLIED)
+	{
+		CHECK_FOR_INTERRUPTS();
+		events += progress.events;
+	}
+	return events;
+}
+
+/*
+ * SQL: es_run_projections(name text) returns bigint
+ */
+Datum
+es_run_projections(PG_FUNCTION_ARGS)
+{
+	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	List	   *tasks = NIL;
+	int64		events = 0;
+	EsStore		store;
+	ListCell   *lc;
+
+	PreventCommandIfReadOnly("es_run_projections()");
+	if (!es_catalog_lock_store(&store))
+		es_catalog_get_store(&store);	/* raises the error */
+	if (name != NULL)
+		es_projection_check_owner(es_registry_find(&store, name, false));
+
+	/* The list may change while they run. */
+	foreach(lc, es_registry_list(&store))
+	{
+		EsProjection *projection = lfirst(lc);
+		int			i;
+
+		if (name != NULL && strcmp(projection->name, name) != 0)
+			continue;
+		for (i = 0; i < projection->partitions; i++)
+		{
+			Task	   *task = palloc(sizeof(Task));
+
+			task->projection_id = projection->id;
+			task->partition = i;
+			tasks = lappend(tasks, task);
+		}
+	}
+	foreach(lc, tasks)
+		events += run_task(&store, lfirst(lc));
+	PG_RETURN_INT64(events);
+}

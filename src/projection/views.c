@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ *
+ * views.c
+ *	  Projections that are a SELECT over es_log, kept in a table.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  A batch is merged into the table by one statement (room view).  There
+ *	  are two of them: one reads a batch; the other reads the log itself,
+ *	  from a position to another, which is quicker where there is much to
+ *	  catch up on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "projection/projection.h"
+#include "view/view.h"
+
+typedef struct PreparedView
+{
+	SPIPlanPtr	merge_batch;
+	SPIPlanPtr	merge_range;	/* with parameters: after, upto */
+} PreparedView;
+
+static void
+free_plans(void *prepared)
+{
+	PreparedView *view = prepared;
+
+	if (view->merge_batch != NULL)
+		SPI_freeplan(view->merge_batch);
+	if (view->merge_range != NULL)
+		SPI_freeplan(view->merge_range);
+}
+
+/*
+ * Appends the condition that a column's value is one of a list.
+ */
+static void
+append_filter(StringInfo sql, const char *expression, List *values)
+{
+	ListCell   *lc;
+
+	if (values == NIL)
+		return;
+	appendStringInfo(sql, " AND %s OPERATOR(pg_catalog.=) ANY (ARRAY[",
+					 expression);
+	foreach(lc, values)
+		appendStringInfo(sql, "%s%s::pg_catalog.text",
+						 lc == list_head(values) ? "" : ", ",
+						 quote_literal_cstr(lfirst(lc)));
+	appendStringInfoString(sql, "])");
+}
+
+char *
+es_view_source(const EsStore *store, const EsProjection *projection)
+{
+	const char *schema = quote_identifier(get_namespace_name(store->namespace_oid));
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT * FROM %s.es_log l"
+					 " WHERE l.position OPERATOR(pg_catalog.>) $1"
+					 " AND l.position OPERATOR(pg_catalog.<=) $2", schema);
+	append_filter(&sql, psprintf("%s.es_category(l.stream_id)", schema),
+				  projection->filter.categories);
+	append_filter(&sql, "l.event_type", projection->filter.event_types);
+	append_filter(&sql, "l.tenant_id", projection->filter.tenants);
+	return sql.data;
+}
+
+EsView *
+es_view_of(const EsStore *store, const EsProjection *projection)
+{
+	EsView	   *view = es_view_analyze(store, projection->query);
+
+	if (view->needs_state != OidIsValid(projection->state_table))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the tables of projection \"%s\" do not fit its query",
+						projection->name),
+				 errhint("Define it anew with es_alter_view.")));
+	return view;
+}
+
+/*
+ * Prepares one of the two statements, unless it is.
+ */
+static SPIPlanPtr
+prepare(const EsStore *store, EsProjection *projection, bool range)
+{
+	PreparedView *prepared = projection->prepared;
+	Oid			types[] = {INT8OID, INT8OID};
+	EsView	   *view;
+	char	   *sql;
+	SPIPlanPtr *plan;
+
+	if (prepared == NULL)
+	{
+		prepared = MemoryContextAllocZero(projection->context,
+										  sizeof(PreparedView));
+		projection->prepared = prepared;
+		projection->free_prepared = free_plans;
+	}
+	plan = range ? &prepared->merge_range : &prepared->merge_batch;
+	if (*plan != NULL)
+		return *plan;
+
+	view = es_view_of(store, projection);
+	sql = es_view_merge_sql(view, es_view_relation_name(projection->relation),
+							OidIsValid(projection->state_table) ?
+							es_view_relation_name(projection->state_table) : NULL,
+							range ? es_view_source(store, projection) : NULL);
+	*plan = es_prepare_statement(sql, range ? 2 : 0, types);
+	return *plan;
+}
+
+static void
+check_view(const EsStore *store, EsProjection *projection)
+{
+	es_batch_register(store, NULL);
+	es_check_statement(prepare(store, projection, false));
+}
+
+static void
+run_view(const EsStore *store, EsProjection *projection, EsBatch *batch)
+{
+	if (batch->events != NULL)
+	{
+		es_batch_register(store, batch);
+		es_run_statement(prepare(store, projection, false), NULL, NULL);
+	}
+	else
+	{
+		Datum		values[] = {
+			Int64GetDatum(batch->after), Int64GetDatum(batch->upto)
+		};
+
+		es_run_statement(prepare(store, projection, true), values, NULL);
+	}
+}
+
+const EsKindRoutine es_view_routine = {
+	.check = check_view,
+	.run = run_view
+};
