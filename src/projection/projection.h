@@ -96,6 +96,7 @@ typedef struct EsProjection
 	bool		concurrently;
 	bool		is_inline;
 	bool		paused;
+	int64		after_position; /* it takes the events behind it */
 	bool		skip;			/* policy: set events aside that fail */
 	int			max_retries;	/* -1: the setting */
 	int			batch_size;		/* 0: the setting */
@@ -153,6 +154,13 @@ extern bool es_registry_is_stale(void);
 extern EsProjection *es_registry_find(const EsStore *store, const char *name,
 									  bool missing_ok);
 extern EsProjection *es_registry_find_id(const EsStore *store, int32 id);
+
+/*
+ * Makes a copy with other settings, to be run in this process only: nothing
+ * of it is prepared.  It lives as long as its memory context.
+ */
+extern EsProjection *es_projection_copy(const EsProjection *projection,
+										List *settings);
 
 /* Keeps a projection's struct until it is unpinned. */
 extern void es_projection_pin(EsProjection *projection);
