@@ -24,7 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
+#include "utils/rls.h"
 
 #include "core/compat.h"
 #include "projection/projection.h"
@@ -74,6 +74,15 @@ es_run_as(const EsStore *store, const EsProjection *projection, EsRunAs *saved)
 						   projection->owner, projection->name),
 				 errhint("Grant it with es_grant('%s', 'reader').",
 						 projection->owner)));
+
+	/* Batches are read without the policies of the table. */
+	if (check_enable_rls(store->events, owner, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the log cannot be read under row-level security"),
+				 errdetail("Policies of the table \"es_events\" apply to role \"%s\", the owner of projection \"%s\".",
+						   projection->owner, projection->name),
+				 errhint("Let a role own the projection that may see all events.")));
 
 	saved->guc_level = NewGUCNestLevel();
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);

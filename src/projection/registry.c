@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -41,6 +42,9 @@
 PG_FUNCTION_INFO_V1(es_projection_definitions_changed);
 
 #define TABLE	"es_projection_definitions"
+
+/* In which nobody can have planted anything; the workers have it anyway. */
+#define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
 
 /*
  * A statement on the registry's tables, prepared.
@@ -223,8 +227,8 @@ get_plan(const EsStore *store, const char *sql, int nargs, Oid *types)
 }
 
 /*
- * Runs a statement of ours, as the owner of the extension and with a
- * search_path in which nobody can have planted anything.
+ * Runs a statement of ours, as the owner of the extension and with a safe
+ * search_path.
  */
 static uint64
 execute(const EsStore *store, const char *sql, int nargs, Oid *types,
@@ -239,9 +243,10 @@ execute(const EsStore *store, const char *sql, int nargs, Oid *types,
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(store->owner,
 						   sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) != 0)
+		(void) set_config_option("search_path", SAFE_SEARCH_PATH,
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
 
 	plan = get_plan(store, sql, nargs, types);
 	result = SPI_execute_plan(plan, values, nulls, read_only, 0);
