@@ -48,13 +48,17 @@ OBJS = \
 	src/privilege/privilege.o \
 	src/projection/apply.o \
 	src/projection/batch.o \
+	src/projection/build.o \
 	src/projection/checkpoint.o \
 	src/projection/create.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
+	src/projection/heap.o \
 	src/projection/mode.o \
 	src/projection/refresh.o \
+	src/projection/rebuild.o \
 	src/projection/registry.o \
+	src/projection/replay.o \
 	src/projection/run.o \
 	src/projection/statement.o \
 	src/projection/task.o \
@@ -86,6 +90,7 @@ SQL_PARTS = \
 	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
 	src/projection/projection.sql \
+	src/projection/rebuild.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
 

@@ -36,7 +36,7 @@
 #include "core/names.h"
 #include "core/partition.h"
 #include "ledger/ledger.h"
-#include "projection/projection.h"
+#include "projection/rebuild.h"
 
 PG_FUNCTION_INFO_V1(es_create_view);
 PG_FUNCTION_INFO_V1(es_create_projection);
@@ -429,38 +429,19 @@ make_tables(const EsStore *store, EsProjection *projection, const NewRow *row,
 	SPI_finish();
 }
 
-int64
-es_view_fill(const EsStore *store, EsProjection *projection,
-			 const char *table, const char *state, int64 after, int64 upto)
+/*
+ * Fills the tables; returns the number of events.
+ */
+static int64
+fill_tables(const EsStore *store, EsProjection *projection, int64 after,
+			int64 upto)
 {
-	Oid			types[] = {INT8OID, INT8OID};
-	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(upto)};
-	char	   *source = es_view_source(store, projection);
-	int64		events = upto - after;
+	int64		events;
+	List	   *heaps = es_view_build(store, projection, after, upto, -1, &events);
 	EsRunAs		saved;
-	EsView	   *view;
-	int			result;
-	bool		isnull;
 
 	es_run_as(store, projection, &saved);
-	SPI_connect();
-	view = es_view_of(store, projection);
-	result = SPI_execute_with_args(es_view_fill_sql(view, table, state, source),
-								   lengthof(types), types, values, NULL, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not fill \"%s\": %s", table,
-			 SPI_result_code_string(result));
-	if (projection->filter.categories != NIL ||
-		projection->filter.event_types != NIL ||
-		projection->filter.tenants != NIL)
-	{
-		(void) SPI_execute_with_args(psprintf("SELECT pg_catalog.count(*) FROM (%s) e",
-											  source),
-									 lengthof(types), types, values, NULL, false, 0);
-		events = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-											 SPI_tuptable->tupdesc, 1, &isnull));
-	}
-	SPI_finish();
+	es_heap_swap(heaps);
 	es_run_as_end(&saved);
 	return events;
 }
@@ -495,9 +476,7 @@ es_create_view(PG_FUNCTION_ARGS)
 	projection = es_registry_find(&store, row.name, false);
 	es_projection_pin(projection);
 	es_apply_check(&store, projection);
-	events = es_view_fill(&store, projection, table,
-						  OidIsValid(projection->state_table) ? state : NULL,
-						  start, head);
+	events = fill_tables(&store, projection, start, head);
 	write_checkpoints(&store, projection, head, events);
 	if (row.is_inline)
 		es_mode_set_inline(&store, projection);

@@ -393,16 +393,6 @@ extern ErrorData *es_task_try(const EsStore *store, EsProjection *projection,
 extern int64 es_task_catch_up(const EsStore *store, EsProjection *projection,
 							  int partition, int64 upto);
 
-/* ---------- create.c ---------- */
-
-/*
- * Fills the tables of a view, which are empty and may be others than its own,
- * from the log; returns the number of events.
- */
-extern int64 es_view_fill(const EsStore *store, EsProjection *projection,
-						  const char *table, const char *state, int64 after,
-						  int64 upto);
-
 /* ---------- mode.c ---------- */
 
 /*

@@ -1,0 +1,217 @@
+/*-------------------------------------------------------------------------
+ *
+ * build.c
+ *	  Builds a view from the log, and tells how far it has come.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  The query is a plain SELECT whose rows are written by this process: so
+ *	  the planner can give it parallel workers, which take pieces of the log.
+ *	  An INSERT ... SELECT would have none.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "ledger/logscan.h"
+#include "projection/rebuild.h"
+#include "view/view.h"
+
+/* Milliseconds between two lines of the server's log */
+#define LOG_EVERY	5000
+
+/* What is being built */
+static struct
+{
+	char		name[NAMEDATALEN * 4];
+	int64		after;
+	int64		upto;
+	TimestampTz reported_at;
+} progress;
+
+/*
+ * Called by scans of the log.
+ */
+static void
+report(int64 position)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(progress.reported_at, now, LOG_EVERY) ||
+		position <= progress.after || position > progress.upto)
+		return;
+	progress.reported_at = now;
+	ereport(LOG,
+			(errmsg("building projection \"%s\": %d per cent, position %lld of %lld",
+					progress.name,
+					(int) (100.0 * (position - progress.after) /
+						   (progress.upto - progress.after)),
+					(long long) position, (long long) progress.upto),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
+void
+es_progress_begin(const EsProjection *projection, int64 after, int64 upto)
+{
+	strlcpy(progress.name, projection->name, sizeof(progress.name));
+	progress.after = after;
+	progress.upto = upto;
+	progress.reported_at = GetCurrentTimestamp();
+	es_log_scan_progress = report;
+}
+
+void
+es_progress_end(void)
+{
+	es_log_scan_progress = NULL;
+}
+
+/*
+ * Returns the names of a table's columns.
+ */
+static List *
+get_columns(Oid relid)
+{
+	Relation	rel = relation_open(relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *names = NIL;
+	int			i;
+
+	for (i = 0; i < desc->natts; i++)
+	{
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			names = lappend(names, pstrdup(NameStr(TupleDescAttr(desc, i)->attname)));
+	}
+	relation_close(rel, NoLock);
+	return names;
+}
+
+/*
+ * Makes the heaps of a view: its table, and the state table if it has one.
+ */
+static List *
+make_heaps(const EsProjection *projection, const EsView *view)
+{
+	List	   *names = NIL;
+	List	   *heaps;
+	ListCell   *lc;
+
+	foreach(lc, view->columns)
+		names = lappend(names, ((EsViewColumn *) lfirst(lc))->name);
+	heaps = list_make1(es_heap_make(projection, projection->relation, names));
+	if (view->needs_state)
+	{
+		EsNewHeap  *state = es_heap_make(projection, projection->state_table,
+										 get_columns(projection->state_table));
+
+		state->first = list_length(names);
+		heaps = lappend(heaps, state);
+	}
+	return heaps;
+}
+
+/*
+ * Sets how many parallel workers a query may have, for this GUC level.
+ */
+static void
+set_workers(const EsView *view, int workers)
+{
+	/* They read pieces of the log, and what they find comes in no order. */
+	if (view->order_dependent)
+		workers = 0;
+	if (workers >= 0)
+		(void) set_config_option("max_parallel_workers_per_gather",
+								 psprintf("%d", workers), PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
+}
+
+/*
+ * Counts the events of a range that the projection takes.
+ */
+static int64
+count_events(const EsProjection *projection, const char *source, Oid *types,
+			 Datum *values)
+{
+	bool		isnull;
+
+	if (projection->filter.categories == NIL &&
+		projection->filter.event_types == NIL &&
+		projection->filter.tenants == NIL)
+		return DatumGetInt64(values[1]) - DatumGetInt64(values[0]);
+	(void) SPI_execute_with_args(psprintf("SELECT pg_catalog.count(*) FROM (%s) e",
+										  source),
+								 2, types, values, NULL, true, 0);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+									   SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/*
+ * Fills the heaps, as the owner and with SPI.
+ */
+static List *
+build(const EsStore *store, EsProjection *projection, int64 after, int64 upto,
+	  int workers, int64 *events)
+{
+	Oid			types[] = {INT8OID, INT8OID};
+	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(upto)};
+	char	   *source = es_view_source(store, projection);
+	EsView	   *view = es_view_of(store, projection);
+	List	   *heaps;
+
+	set_workers(view, workers);
+	heaps = make_heaps(projection, view);
+	(void) es_heap_fill(es_view_rows_sql(view, source), lengthof(types), types,
+						values, heaps);
+	*events = count_events(projection, source, types, values);
+	return heaps;
+}
+
+List *
+es_view_build(const EsStore *store, EsProjection *projection, int64 after,
+			  int64 upto, int workers, int64 *events)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *volatile heaps = NIL;
+	List	   *result = NIL;
+	EsRunAs		saved;
+	ListCell   *lc;
+
+	es_run_as(store, projection, &saved);
+	SPI_connect();
+	es_progress_begin(projection, after, upto);
+	PG_TRY();
+	{
+		heaps = build(store, projection, after, upto, workers, events);
+	}
+	PG_FINALLY();
+	{
+		es_progress_end();
+	}
+	PG_END_TRY();
+
+	/* what SPI's memory holds goes with it */
+	MemoryContextSwitchTo(context);
+	foreach(lc, heaps)
+	{
+		EsNewHeap  *heap = palloc(sizeof(EsNewHeap));
+
+		*heap = *(EsNewHeap *) lfirst(lc);
+		result = lappend(result, heap);
+	}
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	es_run_as_end(&saved);
+	return result;
+}
