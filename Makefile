@@ -62,6 +62,7 @@ OBJS = \
 	src/projection/run.o \
 	src/projection/statement.o \
 	src/projection/task.o \
+	src/projection/verify.o \
 	src/projection/views.o \
 	src/sequencer/heal.o \
 	src/sequencer/main.o \

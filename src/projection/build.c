@@ -17,6 +17,7 @@
 #include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -30,6 +31,9 @@
 
 /* Milliseconds between two lines of the server's log */
 #define LOG_EVERY	5000
+
+static const char *const dead_letters_sql =
+	"SELECT d.position FROM %s.es_dead_letters d WHERE d.projection_id = $1 ORDER BY d.position";
 
 /* What is being built */
 static struct
@@ -75,6 +79,44 @@ void
 es_progress_end(void)
 {
 	es_log_scan_progress = NULL;
+}
+
+/*
+ * Appends the positions of the projection's dead letters to an array.
+ */
+static void
+append_dead_letters(const EsStore *store, const EsProjection *projection,
+					StringInfo sql)
+{
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(projection->id)};
+	uint64		n;
+	uint64		i;
+
+	SPI_connect();
+	n = es_registry_query(store, dead_letters_sql, lengthof(types), types,
+						  values, NULL);
+	for (i = 0; i < n; i++)
+		appendStringInfo(sql, "%s%s", i > 0 ? "," : "",
+						 SPI_getvalue(SPI_tuptable->vals[i],
+									  SPI_tuptable->tupdesc, 1));
+	SPI_finish();
+}
+
+char *
+es_rebuild_source(const EsStore *store, const EsProjection *projection)
+{
+	char	   *source = es_view_source(store, projection);
+	StringInfoData sql;
+
+	if (!projection->skip)
+		return source;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT * FROM (%s) l WHERE l.position OPERATOR(pg_catalog.<>) ALL ('{",
+					 source);
+	append_dead_letters(store, projection, &sql);
+	appendStringInfoString(&sql, "}'::pg_catalog.int8[])");
+	return sql.data;
 }
 
 /*
@@ -166,7 +208,7 @@ build(const EsStore *store, EsProjection *projection, int64 after, int64 upto,
 {
 	Oid			types[] = {INT8OID, INT8OID};
 	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(upto)};
-	char	   *source = es_view_source(store, projection);
+	char	   *source = es_rebuild_source(store, projection);
 	EsView	   *view = es_view_of(store, projection);
 	List	   *heaps;
 

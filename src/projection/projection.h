@@ -156,6 +156,13 @@ extern EsProjection *es_registry_find(const EsStore *store, const char *name,
 extern EsProjection *es_registry_find_id(const EsStore *store, int32 id);
 
 /*
+ * The same for a SELECT that is to see what the active snapshot sees.
+ */
+extern uint64 es_registry_query(const EsStore *store, const char *sql,
+								int nargs, Oid *types, Datum *values,
+								const char *nulls);
+
+/*
  * Makes a copy with other settings, to be run in this process only: nothing
  * of it is prepared.  It lives as long as its memory context.
  */

@@ -176,14 +176,17 @@ take_over(const EsStore *store, EsProjection *projection, List *heaps,
 static int64
 rebuild_view(const EsStore *store, EsProjection *projection, int workers)
 {
-	int64		head = es_rebuild_head(store);
 	List	   *relids = NIL;
 	List	   *heaps;
+	int64		head;
 	int64		events;
 	ListCell   *lc;
 
+	PushActiveSnapshot(GetTransactionSnapshot());
+	head = es_ledger_head(store, GetActiveSnapshot());
 	heaps = es_view_build(store, projection, projection->after_position, head,
 						  workers, &events);
+	PopActiveSnapshot();
 	foreach(lc, heaps)
 		relids = lappend_oid(relids, ((EsNewHeap *) lfirst(lc))->relid);
 	es_heap_lock(store, projection, relids);

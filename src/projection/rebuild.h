@@ -107,6 +107,12 @@ extern List *es_view_build(const EsStore *store, EsProjection *projection,
 
 
 /*
+ * The same as es_view_source, without dead letters that are to stay such.
+ */
+extern char *es_rebuild_source(const EsStore *store,
+							   const EsProjection *projection);
+
+/*
  * Tells how far the projection has come, in the log every few seconds and in
  * es_projections, while its events behind `after` and up to `upto` are read;
  * until the end call, which must be made after an error, too.

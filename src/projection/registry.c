@@ -266,6 +266,13 @@ es_registry_execute(const EsStore *store, const char *sql, int nargs,
 	return execute(store, sql, nargs, types, values, nulls, false);
 }
 
+uint64
+es_registry_query(const EsStore *store, const char *sql, int nargs,
+				  Oid *types, Datum *values, const char *nulls)
+{
+	return execute(store, sql, nargs, types, values, nulls, true);
+}
+
 /* ---------- reading ---------- */
 
 enum
