@@ -81,40 +81,53 @@ es_progress_end(void)
 	es_log_scan_progress = NULL;
 }
 
-/*
- * Appends the positions of the projection's dead letters to an array.
- */
-static void
-append_dead_letters(const EsStore *store, const EsProjection *projection,
-					StringInfo sql)
+List *
+es_rebuild_dead_letters(const EsStore *store, const EsProjection *projection)
 {
+	MemoryContext context = CurrentMemoryContext;
 	Oid			types[] = {INT4OID};
 	Datum		values[] = {Int32GetDatum(projection->id)};
+	List	   *positions = NIL;
 	uint64		n;
 	uint64		i;
 
 	SPI_connect();
 	n = es_registry_query(store, dead_letters_sql, lengthof(types), types,
 						  values, NULL);
+	MemoryContextSwitchTo(context);
 	for (i = 0; i < n; i++)
-		appendStringInfo(sql, "%s%s", i > 0 ? "," : "",
-						 SPI_getvalue(SPI_tuptable->vals[i],
-									  SPI_tuptable->tupdesc, 1));
+	{
+		int64	   *position = palloc(sizeof(int64));
+		bool		isnull;
+
+		*position = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i],
+												SPI_tuptable->tupdesc, 1,
+												&isnull));
+		positions = lappend(positions, position);
+	}
 	SPI_finish();
+	MemoryContextSwitchTo(context);
+	return positions;
 }
 
 char *
 es_rebuild_source(const EsStore *store, const EsProjection *projection)
 {
 	char	   *source = es_view_source(store, projection);
+	const char *comma = "";
 	StringInfoData sql;
+	ListCell   *lc;
 
 	if (!projection->skip)
 		return source;
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT * FROM (%s) l WHERE l.position OPERATOR(pg_catalog.<>) ALL ('{",
 					 source);
-	append_dead_letters(store, projection, &sql);
+	foreach(lc, es_rebuild_dead_letters(store, projection))
+	{
+		appendStringInfo(&sql, "%s%lld", comma, (long long) *(int64 *) lfirst(lc));
+		comma = ",";
+	}
 	appendStringInfoString(&sql, "}'::pg_catalog.int8[])");
 	return sql.data;
 }

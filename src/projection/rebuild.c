@@ -34,6 +34,7 @@
 #include "utils/timestamp.h"
 
 #include "ledger/ledger.h"
+#include "log/log.h"
 #include "projection/rebuild.h"
 #include "sequencer/wait.h"
 
@@ -102,6 +103,16 @@ es_rebuild_catch_up(const EsStore *store, EsProjection *projection)
 }
 
 /*
+ * Are two texts, or no texts, the same?
+ */
+static bool
+same_text(const char *one, const char *other)
+{
+	return one == NULL || other == NULL ? one == other :
+		strcmp(one, other) == 0;
+}
+
+/*
  * Have the lists the same strings?
  */
 static bool
@@ -114,7 +125,41 @@ same_strings(const List *one, const List *other)
 		return false;
 	forboth(lc, one, lc2, other)
 	{
-		if (strcmp(lfirst(lc), lfirst(lc2)) != 0)
+		if (!same_text(lfirst(lc), lfirst(lc2)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Do two versions of a projection make the same of the log, in the same
+ * tables?
+ */
+static bool
+same_definition(const EsProjection *one, const EsProjection *other)
+{
+	const ListCell *lc;
+	const ListCell *lc2;
+
+	if (one->relation != other->relation ||
+		one->state_table != other->state_table ||
+		one->partitions != other->partitions ||
+		one->is_inline != other->is_inline || one->skip != other->skip ||
+		!same_text(one->owner, other->owner) ||
+		!same_text(one->query, other->query) ||
+		!same_strings(one->statements, other->statements) ||
+		!same_strings(one->filter.categories, other->filter.categories) ||
+		!same_strings(one->filter.event_types, other->filter.event_types) ||
+		!same_strings(one->filter.tenants, other->filter.tenants) ||
+		list_length(one->handlers) != list_length(other->handlers))
+		return false;
+	forboth(lc, one->handlers, lc2, other->handlers)
+	{
+		const EsHandlerText *handler = lfirst(lc);
+		const EsHandlerText *handler2 = lfirst(lc2);
+
+		if (!same_text(handler->event_type, handler2->event_type) ||
+			!same_text(handler->text, handler2->text))
 			return false;
 	}
 	return true;
@@ -129,23 +174,35 @@ find_again(const EsStore *store, const EsProjection *old)
 {
 	EsProjection *now = es_registry_find_id(store, old->id);
 
-	if (now != NULL &&
-		(now->serial == old->serial ||
-		 (now->relation == old->relation &&
-		  now->state_table == old->state_table &&
-		  now->partitions == old->partitions &&
-		  now->is_inline == old->is_inline &&
-		  strcmp(now->owner, old->owner) == 0 &&
-		  strcmp(now->query, old->query) == 0 &&
-		  same_strings(now->filter.categories, old->filter.categories) &&
-		  same_strings(now->filter.event_types, old->filter.event_types) &&
-		  same_strings(now->filter.tenants, old->filter.tenants))))
-		return now;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("projection \"%s\" was changed while it was being rebuilt",
-					old->name),
-			 errhint("Rebuild it again.")));
+	if (now == NULL ||
+		(now->serial != old->serial && !same_definition(now, old)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("projection \"%s\" was changed while it was being rebuilt",
+						old->name),
+				 errhint("Rebuild it again.")));
+	return now;
+}
+
+/*
+ * Catches up; events are read again, so that nothing may be appended.
+ */
+static int64
+catch_up_replaying(const EsStore *store, EsProjection *projection)
+{
+	volatile int64 events = 0;
+
+	es_xact_replaying = true;
+	PG_TRY();
+	{
+		events = es_rebuild_catch_up(store, projection);
+	}
+	PG_FINALLY();
+	{
+		es_xact_replaying = false;
+	}
+	PG_END_TRY();
+	return events;
 }
 
 /*
@@ -162,7 +219,7 @@ take_over(const EsStore *store, EsProjection *projection, List *heaps,
 	es_run_as_end(&saved);
 
 	es_rebuild_checkpoints(store, projection, head, events);
-	events += es_rebuild_catch_up(store, projection);
+	events += catch_up_replaying(store, projection);
 
 	es_run_as(store, projection, &saved);
 	es_heap_check_foreign_keys(heaps);
@@ -171,10 +228,10 @@ take_over(const EsStore *store, EsProjection *projection, List *heaps,
 }
 
 /*
- * Rebuilds a view.
+ * Rebuilds tables: of a view, or those that statements or handlers write.
  */
 static int64
-rebuild_view(const EsStore *store, EsProjection *projection, int workers)
+rebuild_tables(const EsStore *store, EsProjection *projection, int workers)
 {
 	List	   *relids = NIL;
 	List	   *heaps;
@@ -184,8 +241,11 @@ rebuild_view(const EsStore *store, EsProjection *projection, int workers)
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	head = es_ledger_head(store, GetActiveSnapshot());
-	heaps = es_view_build(store, projection, projection->after_position, head,
-						  workers, &events);
+	if (projection->kind == ES_PROJECTION_VIEW)
+		heaps = es_view_build(store, projection, projection->after_position,
+							  head, workers, &events);
+	else
+		heaps = es_replay(store, projection, head, &events);
 	PopActiveSnapshot();
 	foreach(lc, heaps)
 		relids = lappend_oid(relids, ((EsNewHeap *) lfirst(lc))->relid);
@@ -198,22 +258,24 @@ rebuild_view(const EsStore *store, EsProjection *projection, int workers)
 }
 
 /*
- * Rebuilds a projection of any kind; returns the number of events.
+ * Refreshes a materialized view, whatever its projection has seen.
  */
 static int64
-rebuild(const EsStore *store, EsProjection *projection, int workers)
+refresh(const EsStore *store, EsProjection *projection)
 {
-	switch (projection->kind)
-	{
-		case ES_PROJECTION_VIEW:
-			return rebuild_view(store, projection, workers);
-		case ES_PROJECTION_STATEMENT:
-		case ES_PROJECTION_HANDLERS:
-			return es_replay(store, projection);
-		case ES_PROJECTION_REFRESH:
-			return es_replay_refresh(store, projection);
-	}
-	pg_unreachable();
+	EsBatch    *batch = es_batch_begin(store);
+	int64		head;
+
+	es_task_lock_all(projection);
+	head = es_rebuild_head(store);
+	batch->after = projection->after_position;
+	batch->upto = head;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	es_apply(store, projection, batch);
+	PopActiveSnapshot();
+	es_batch_end(batch);
+	es_rebuild_checkpoints(store, projection, head, 0);
+	return head - projection->after_position;
 }
 
 /*
@@ -251,7 +313,9 @@ es_rebuild(PG_FUNCTION_ARGS)
 	es_projection_check_owner(projection);
 
 	es_projection_pin(projection);
-	events = rebuild(&store, projection, workers);
+	events = projection->kind == ES_PROJECTION_REFRESH ?
+		refresh(&store, projection) :
+		rebuild_tables(&store, projection, workers);
 	TimestampDifference(started_at, GetCurrentTimestamp(), &seconds,
 						&microseconds);
 	ereport(LOG,

@@ -112,6 +112,10 @@ extern List *es_view_build(const EsStore *store, EsProjection *projection,
 extern char *es_rebuild_source(const EsStore *store,
 							   const EsProjection *projection);
 
+/* The positions of its dead letters, a list of int64 *. */
+extern List *es_rebuild_dead_letters(const EsStore *store,
+									 const EsProjection *projection);
+
 /*
  * Tells how far the projection has come, in the log every few seconds and in
  * es_projections, while its events behind `after` and up to `upto` are read;
@@ -143,12 +147,15 @@ extern int64 es_rebuild_head(const EsStore *store);
 /* ---------- replay.c ---------- */
 
 /*
- * Rebuilds a projection that runs statements or handlers; returns the number
- * of events.
+ * Runs a projection's statements or handlers over the log, up to `head`, and
+ * writes what they make of it to new heaps for its tables (list of
+ * EsNewHeap *), to be swapped by the caller; sets *events to the number of
+ * events.
+ *
+ * Raises 55000 when the projection does not know its tables, when its SQL gets
+ * at the real ones, and when it appends.
  */
-extern int64 es_replay(const EsStore *store, EsProjection *projection);
-
-/* Refreshes the materialized view of a projection that does that. */
-extern int64 es_replay_refresh(const EsStore *store, EsProjection *projection);
+extern List *es_replay(const EsStore *store, EsProjection *projection,
+					   int64 head, int64 *events);
 
 #endif							/* ES_PROJECTION_REBUILD_H */
