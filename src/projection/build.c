@@ -23,14 +23,10 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/timestamp.h"
 
 #include "ledger/logscan.h"
 #include "projection/rebuild.h"
 #include "view/view.h"
-
-/* Milliseconds between two lines of the server's log */
-#define LOG_EVERY	5000
 
 static const char *const dead_letters_sql =
 	"SELECT d.position FROM %s.es_dead_letters d WHERE d.projection_id = $1 ORDER BY d.position";
@@ -38,10 +34,9 @@ static const char *const dead_letters_sql =
 /* What is being built */
 static struct
 {
-	char		name[NAMEDATALEN * 4];
+	const EsProjection *projection;
 	int64		after;
 	int64		upto;
-	TimestampTz reported_at;
 } progress;
 
 /*
@@ -50,28 +45,18 @@ static struct
 static void
 report(int64 position)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (!TimestampDifferenceExceeds(progress.reported_at, now, LOG_EVERY) ||
-		position <= progress.after || position > progress.upto)
-		return;
-	progress.reported_at = now;
-	ereport(LOG,
-			(errmsg("building projection \"%s\": %d per cent, position %lld of %lld",
-					progress.name,
-					(int) (100.0 * (position - progress.after) /
-						   (progress.upto - progress.after)),
-					(long long) position, (long long) progress.upto),
-			 errhidestmt(true), errhidecontext(true)));
+	if (position > progress.after && position <= progress.upto)
+		es_task_report_progress(progress.projection, position - progress.after,
+								progress.upto - progress.after);
 }
 
 void
 es_progress_begin(const EsProjection *projection, int64 after, int64 upto)
 {
-	strlcpy(progress.name, projection->name, sizeof(progress.name));
+	progress.projection = projection;
 	progress.after = after;
 	progress.upto = upto;
-	progress.reported_at = GetCurrentTimestamp();
+	es_task_report_progress(projection, 0, upto - after);
 	es_log_scan_progress = report;
 }
 
@@ -180,11 +165,8 @@ make_heaps(const EsProjection *projection, const EsView *view)
  * Sets how many parallel workers a query may have, for this GUC level.
  */
 static void
-set_workers(const EsView *view, int workers)
+set_workers(int workers)
 {
-	/* They read pieces of the log, and what they find comes in no order. */
-	if (view->order_dependent)
-		workers = 0;
 	if (workers >= 0)
 		(void) set_config_option("max_parallel_workers_per_gather",
 								 psprintf("%d", workers), PGC_USERSET,
@@ -225,7 +207,7 @@ build(const EsStore *store, EsProjection *projection, int64 after, int64 upto,
 	EsView	   *view = es_view_of(store, projection);
 	List	   *heaps;
 
-	set_workers(view, workers);
+	set_workers(workers);
 	heaps = make_heaps(projection, view);
 	(void) es_heap_fill(es_view_rows_sql(view, source), lengthof(types), types,
 						values, heaps);

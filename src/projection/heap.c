@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/multixact.h"
@@ -44,10 +45,8 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
-#include "access/genam.h"
 #include "core/compat.h"
 #include "projection/rebuild.h"
-#include "sequencer/wait.h"
 
 /* Rows and bytes that are written at once */
 #define MAX_ROWS		500
@@ -475,7 +474,7 @@ take_locks(const EsStore *store, EsProjection *projection, List *relids,
 	ListCell   *lc;
 
 	if (projection->is_inline)
-		lock_relation(store->events, ShareLock, timeout);
+		lock_relation(store->events, ShareLock, timeout);	/* es_mode_lock_appends */
 
 	/* Nobody but workers, between batches, waits behind these. */
 	es_task_lock_all(projection);

@@ -22,6 +22,7 @@
  *	  mode.c       from async to inline and back
  *	  rebuild.c, verify.c
  *	  pool.c       the workers
+ *	  report.c     what there is to say of failures and builds
  *	  wait.c       sessions that wait for a projection
  *
  *	  Words: a projection is split into partitions, most have one; a partition
@@ -43,6 +44,7 @@
 #include "datatype/timestamp.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
+#include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "utils/tuplestore.h"
 
@@ -114,6 +116,12 @@ typedef struct EsProjection
 	MemoryContext context;		/* holds all of this */
 } EsProjection;
 
+/* Columns of es_log that stand before those of es_events */
+#define ES_LOG_OWN_COLUMNS	2
+
+/* Columns of es_event */
+#define ES_EVENT_COLUMNS	10
+
 /*
  * Some events in position order, as the relation es_log.
  */
@@ -143,6 +151,12 @@ typedef struct EsBatch
  * changed; whoever keeps one over such a call calls es_projection_pin first.
  */
 extern List *es_registry_list(const EsStore *store);
+
+/*
+ * Is there an inline projection?  Costs nothing as long as nothing has changed;
+ * otherwise like es_registry_list.
+ */
+extern bool es_registry_has_inline(const EsStore *store);
 
 /* Has something changed since es_registry_list() was called last?  Cheap. */
 extern bool es_registry_is_stale(void);
@@ -188,6 +202,32 @@ extern void es_projection_check_owner(const EsProjection *projection);
 extern uint64 es_registry_execute(const EsStore *store, const char *sql,
 								  int nargs, Oid *types, Datum *values,
 								  const char *nulls);
+
+/* ---------- args.c ---------- */
+
+/* Raises 22023: an argument is not as it must be. */
+extern void es_arg_raise(const char *name, const char *problem,
+						 const char *hint);
+
+/* Returns a projection's name; raises an error if it cannot be one. */
+extern char *es_arg_projection_name(FunctionCallInfo fcinfo, int argument);
+
+/*
+ * These return false, or NULL, for NULL, and raise 22023 for a value that
+ * cannot be: an array of texts with NULLs, a number out of range, a word that
+ * is neither of two.
+ */
+extern bool es_arg_texts(FunctionCallInfo fcinfo, int argument,
+						 const char *name, bool may_be_empty, Datum *value);
+extern bool es_arg_number(FunctionCallInfo fcinfo, int argument,
+						  const char *name, int32 minimum, int32 maximum,
+						  Datum *value);
+extern const char *es_arg_word(FunctionCallInfo fcinfo, int argument,
+							   const char *name, const char *first,
+							   const char *second);
+
+/* Name of the state table that goes with a view's table */
+extern char *es_view_state_name(const char *table);
 
 /* ---------- checkpoint.c ---------- */
 
@@ -323,6 +363,7 @@ extern SPIPlanPtr es_prepare_statement(const char *sql, int nargs, Oid *types);
 /* Runs it; what it returns is thrown away. */
 extern void es_run_statement(SPIPlanPtr plan, Datum *values,
 							 const char *nulls);
+extern void es_run_statement_params(SPIPlanPtr plan, ParamListInfo params);
 
 /* Raises an error unless the current user may do what the statement does. */
 extern void es_check_statement(SPIPlanPtr plan);
@@ -341,6 +382,12 @@ extern char *es_view_source(const EsStore *store,
  * call es_run_as before.
  */
 extern EsView *es_view_of(const EsStore *store, const EsProjection *projection);
+
+/*
+ * Raises 0A000 for a view that cannot be split so, or cannot be inline.
+ */
+extern void es_view_check_mode(const EsView *view, const char *name, int partitions,
+						  bool is_inline);
 
 /* ---------- task.c ---------- */
 
@@ -405,12 +452,41 @@ extern int64 es_task_catch_up(const EsStore *store, EsProjection *projection,
 /*
  * Makes an async projection inline, in this transaction: locks es_events
  * against appends, waits until all events have their positions, and works
- * them off.
+ * them off.  The caller locks the store before, and looks the projection up
+ * again after: its struct is another one.
+ *
+ * Raises 55000 when this transaction has appended, or events have no positions
+ * and no sequencer is there to give them any; 0A000 for a projection that
+ * cannot be inline; 42501 when its owner may not have inline projections.
  */
 extern void es_mode_set_inline(const EsStore *store, EsProjection *projection);
 
-/* Makes an inline projection async. */
+/* Makes an inline projection async; the same holds. */
 extern void es_mode_set_async(const EsStore *store, EsProjection *projection);
+
+/*
+ * Locks es_events against appends to the end of the transaction: nobody runs
+ * an inline projection, or knows it as it was.
+ */
+extern void es_mode_lock_appends(const EsStore *store);
+
+/*
+ * After that, waits until all events have their positions; returns the last
+ * position.  Raises 55000 when they have none and nobody gives them any.
+ */
+extern int64 es_mode_final_head(const EsStore *store);
+
+/*
+ * Raises an error when this transaction has appended: its events get their
+ * positions when it commits only.
+ */
+extern void es_mode_check_transaction(const char *what);
+
+/*
+ * Raises an error unless the projection's owner may have inline projections.
+ */
+extern void es_mode_check_owner(const EsStore *store,
+								const EsProjection *projection);
 
 /* ---------- failure.c ---------- */
 
@@ -433,10 +509,48 @@ extern bool es_failure_is_resting(const EsStore *store, int32 projection_id,
 extern void es_failure_clear(const EsStore *store, int32 projection_id,
 							 int partition);
 
+/* ---------- report.c ---------- */
+
+/*
+ * A row of es_projection_failures.
+ */
+typedef struct EsFailure
+{
+	int			attempts;
+	bool		failed;			/* is not tried any more */
+	char	   *code;			/* SQLSTATE */
+	char	   *message;
+	int64		first_position;
+	int64		last_position;
+} EsFailure;
+
+/*
+ * Reads the failure of a task; of any task of the projection with a partition
+ * of -1.  Returns false if there is none.  Strings are in the current memory
+ * context.
+ */
+extern bool es_failure_read(const EsStore *store, int32 projection_id,
+							int partition, EsFailure *failure);
+
+/*
+ * Shows in es_projections how far a build or rebuild by this session is, until
+ * the transaction ends, and every few seconds in the log.  To be called often;
+ * first with done = 0.  Cheap, and can be called from within a scan.
+ */
+extern void es_task_report_progress(const EsProjection *projection, int64 done,
+									int64 total);
+
 /* ---------- inline.c ---------- */
 
 /* Registers the hook of the appends. */
 extern void es_inline_init(void);
+
+/*
+ * Runs a projection that is about to become inline over the events that this
+ * transaction has appended: the projection itself did, catching up.
+ */
+extern void es_inline_take_over(const EsStore *store,
+								EsProjection *projection);
 
 /* ---------- pool.c ---------- */
 

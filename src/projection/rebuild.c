@@ -36,7 +36,6 @@
 #include "ledger/ledger.h"
 #include "log/log.h"
 #include "projection/rebuild.h"
-#include "sequencer/wait.h"
 
 PG_FUNCTION_INFO_V1(es_rebuild);
 
@@ -90,13 +89,10 @@ int64
 es_rebuild_catch_up(const EsStore *store, EsProjection *projection)
 {
 	int64		events = 0;
-	int64		head;
+	int64		head = projection->is_inline ? es_mode_final_head(store) :
+		es_rebuild_head(store);
 	int			i;
 
-	/* Appends are locked out; those before must be in the log. */
-	if (projection->is_inline)
-		(void) es_wait_until_sequenced(es_wait_get_slot(), store, DT_NOEND);
-	head = es_rebuild_head(store);
 	for (i = 0; i < projection->partitions; i++)
 		events += es_task_catch_up(store, projection, i, head);
 	return events;
@@ -239,6 +235,8 @@ rebuild_tables(const EsStore *store, EsProjection *projection, int workers)
 	int64		events;
 	ListCell   *lc;
 
+	if (projection->is_inline)
+		es_mode_check_transaction("rebuild an inline projection");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	head = es_ledger_head(store, GetActiveSnapshot());
 	if (projection->kind == ES_PROJECTION_VIEW)

@@ -26,7 +26,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -35,7 +34,6 @@
 #include "core/compat.h"
 #include "ledger/ledger.h"
 #include "projection/rebuild.h"
-#include "sequencer/wait.h"
 #include "view/view.h"
 
 PG_FUNCTION_INFO_V1(es_verify);
@@ -151,8 +149,6 @@ static void
 compare_now(const EsStore *store, EsProjection *projection,
 			ReturnSetInfo *result)
 {
-	if (projection->is_inline)
-		(void) es_wait_until_sequenced(es_wait_get_slot(), store, DT_NOEND);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	compare(store, projection, result);
 	PopActiveSnapshot();
@@ -191,7 +187,9 @@ es_verify(PG_FUNCTION_ARGS)
 	if (projection->is_inline && tuplestore_tuple_count(result->setResult) > 0)
 	{
 		tuplestore_clear(result->setResult);
-		LockRelationOid(store.events, ShareLock);
+		es_mode_check_transaction("compare an inline projection with the log");
+		es_mode_lock_appends(&store);
+		(void) es_mode_final_head(&store);
 		compare_now(&store, projection, result);
 	}
 	es_projection_unpin(projection);
