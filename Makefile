@@ -27,12 +27,14 @@ OBJS = \
 	src/decode/wire.o \
 	src/launcher/hooks.o \
 	src/launcher/launcher.o \
+	src/launcher/pool.o \
 	src/ledger/entry.o \
 	src/ledger/find.o \
 	src/ledger/functions.o \
 	src/ledger/ledger.o \
 	src/ledger/log_fdw.o \
 	src/ledger/log_fdw_exec.o \
+	src/ledger/log_share.o \
 	src/ledger/logscan.o \
 	src/ledger/rows.o \
 	src/log/append.o \
@@ -44,20 +46,35 @@ OBJS = \
 	src/log/trigger.o \
 	src/log/xact.o \
 	src/monitor/monitor.o \
+	src/monitor/projections.o \
 	src/privilege/privilege.o \
+	src/projection/alter.o \
 	src/projection/apply.o \
+	src/projection/args.o \
 	src/projection/batch.o \
+	src/projection/build.o \
 	src/projection/checkpoint.o \
 	src/projection/create.o \
+	src/projection/dead_letter.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
+	src/projection/heap.o \
+	src/projection/inline.o \
+	src/projection/handler_parse.o \
+	src/projection/handler_run.o \
 	src/projection/mode.o \
+	src/projection/pool.o \
 	src/projection/refresh.o \
+	src/projection/rebuild.o \
 	src/projection/registry.o \
+	src/projection/replay.o \
+	src/projection/report.o \
 	src/projection/run.o \
 	src/projection/statement.o \
 	src/projection/task.o \
+	src/projection/verify.o \
 	src/projection/views.o \
+	src/projection/wait.o \
 	src/sequencer/heal.o \
 	src/sequencer/main.o \
 	src/sequencer/manual.o \
@@ -77,6 +94,8 @@ OBJS = \
 	src/view/order.o \
 	src/view/parse.o \
 	src/view/verify.o \
+	src/worker/process.o \
+	src/worker/tasks.o \
 	src/worker/worker.o
 
 # The order is the order of dependency: a part may use what stands before it.
@@ -94,6 +113,9 @@ SQL_PARTS = \
 	src/snapshot/snapshot.sql \
 	src/view/view.sql \
 	src/projection/projection.sql \
+	src/projection/rebuild.sql \
+	src/projection/wait.sql \
+	src/monitor/projections.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
 

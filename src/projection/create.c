@@ -20,7 +20,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -33,15 +32,12 @@
 #include "utils/varlena.h"
 
 #include "core/compat.h"
-#include "core/names.h"
 #include "core/partition.h"
 #include "ledger/ledger.h"
-#include "projection/projection.h"
+#include "projection/rebuild.h"
 
 PG_FUNCTION_INFO_V1(es_create_view);
 PG_FUNCTION_INFO_V1(es_create_projection);
-
-#define MAX_PROJECTION_NAME		255
 
 /* What a projection's SQL may depend on, and has as its maker had it */
 static const char *const captured_settings[] = {
@@ -54,14 +50,15 @@ enum
 {
 	NAME, OWNER, KIND, QUERY, STATEMENTS, HANDLERS, RELATION, TABLES,
 	REFRESH_EVERY, CONCURRENTLY, ON_ERROR, MAX_RETRIES, BATCH_SIZE,
-	PARTITIONS, CATEGORIES, EVENT_TYPES, TENANTS, SETTINGS, N_COLUMNS
+	PARTITIONS, CATEGORIES, EVENT_TYPES, TENANTS, SETTINGS, AFTER_POSITION,
+	N_COLUMNS
 };
 
 static const char *const insert_sql =
 	"INSERT INTO %s.es_projection_definitions (name, owner, kind, query, statements,"
 	" handlers, relation, tables, refresh_every, refresh_concurrently, on_error, max_retries,"
-	" batch_size, partitions, categories, event_types, tenants, settings)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+	" batch_size, partitions, categories, event_types, tenants, settings, after_position)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 
 static const char *const set_tables_sql =
 	"UPDATE %s.es_projection_definitions SET relation = $2, state_table = $3 WHERE id = $1";
@@ -103,15 +100,6 @@ copy_argument(NewRow *row, int column, FunctionCallInfo fcinfo, int argument)
 		set_column(row, column, PG_GETARG_DATUM(argument));
 }
 
-static void
-raise_invalid(const char *name, const char *problem, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s %s", name, problem),
-			 hint ? errhint("%s", hint) : 0));
-}
-
 /*
  * Takes over an array of texts that must not be empty or have NULLs.
  */
@@ -119,17 +107,10 @@ static void
 copy_texts(NewRow *row, int column, FunctionCallInfo fcinfo, int argument,
 		   const char *name)
 {
-	ArrayType  *array;
+	Datum		value;
 
-	if (PG_ARGISNULL(argument))
-		return;
-	array = PG_GETARG_ARRAYTYPE_P(argument);
-	if (ARR_NDIM(array) != 1)
-		raise_invalid(name, "must be an array of one dimension with at least one element",
-					  NULL);
-	if (array_contains_nulls(array))
-		raise_invalid(name, "must not contain NULL", NULL);
-	set_column(row, column, PointerGetDatum(array));
+	if (es_arg_texts(fcinfo, argument, name, false, &value))
+		set_column(row, column, value);
 }
 
 /*
@@ -139,11 +120,10 @@ static void
 copy_number(NewRow *row, int column, FunctionCallInfo fcinfo, int argument,
 			const char *name, int32 minimum)
 {
-	if (PG_ARGISNULL(argument))
-		return;
-	if (PG_GETARG_INT32(argument) < minimum)
-		raise_invalid(name, psprintf("must be %d or more", minimum), NULL);
-	set_column(row, column, PG_GETARG_DATUM(argument));
+	Datum		value;
+
+	if (es_arg_number(fcinfo, argument, name, minimum, PG_INT32_MAX, &value))
+		set_column(row, column, value);
 }
 
 /*
@@ -153,17 +133,9 @@ static const char *
 get_word(FunctionCallInfo fcinfo, int argument, const char *name,
 		 const char *first, const char *second)
 {
-	char	   *word;
+	const char *word = es_arg_word(fcinfo, argument, name, first, second);
 
-	if (PG_ARGISNULL(argument))
-		return first;
-	word = text_to_cstring(PG_GETARG_TEXT_PP(argument));
-	if (strcmp(word, first) != 0 && strcmp(word, second) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid %s: \"%s\"", name, word),
-				 errhint("It can be \"%s\" or \"%s\".", first, second)));
-	return strcmp(word, first) == 0 ? first : second;
+	return word != NULL ? word : first;
 }
 
 /*
@@ -220,11 +192,7 @@ begin_row(NewRow *row, FunctionCallInfo fcinfo, int first)
 
 	memset(row, 0, sizeof(*row));
 	memset(row->nulls, 'n', N_COLUMNS);
-	if (PG_ARGISNULL(0))
-		raise_invalid("name", "must not be NULL", NULL);
-	row->name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	es_name_check("projection name", row->name, strlen(row->name),
-				  MAX_PROJECTION_NAME);
+	row->name = es_arg_projection_name(fcinfo, 0);
 	set_text(row, NAME, row->name);
 	namestrcpy(owner, GetUserNameFromId(GetUserId(), false));
 	set_column(row, OWNER, NameGetDatum(owner));
@@ -236,12 +204,12 @@ begin_row(NewRow *row, FunctionCallInfo fcinfo, int first)
 	{
 		row->after_position = PG_GETARG_INT64(first + 1);
 		if (row->after_position < 0)
-			raise_invalid("after_position", "must not be negative",
+			es_arg_raise("after_position", "must not be negative",
 						  "0 begins at the first event, NULL at the next one.");
 	}
 	row->partitions = PG_ARGISNULL(first + 2) ? 1 : PG_GETARG_INT32(first + 2);
 	if (row->partitions < 1 || row->partitions > ES_MAX_PARTITIONS)
-		raise_invalid("partitions",
+		es_arg_raise("partitions",
 					  psprintf("must be between 1 and %d", ES_MAX_PARTITIONS),
 					  NULL);
 	set_column(row, PARTITIONS, Int32GetDatum(row->partitions));
@@ -264,7 +232,8 @@ insert_row(const EsStore *store, NewRow *row)
 	static Oid	types[N_COLUMNS] = {
 		TEXTOID, NAMEOID, TEXTOID, TEXTOID, TEXTARRAYOID, JSONBOID,
 		REGCLASSOID, REGCLASSARRAYOID, INTERVALOID, BOOLOID, TEXTOID, INT4OID,
-		INT4OID, INT4OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID
+		INT4OID, INT4OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, INT8OID
 	};
 
 	if (es_registry_find(store, row->name, true) != NULL)
@@ -297,20 +266,21 @@ write_checkpoints(const EsStore *store, const EsProjection *projection,
 }
 
 /*
- * Returns where the projection begins, as far as the log goes.
+ * Sets and returns where the projection begins, as far as the log goes.
  */
 static int64
-get_start(const NewRow *row, int64 head)
+set_start(NewRow *row, int64 head)
 {
-	if (row->from_now)
-		return head;
-	if (row->after_position > head)
+	int64		start = row->from_now ? head : row->after_position;
+
+	if (start > head)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("after_position %lld is beyond the end of the log",
 						(long long) row->after_position),
 				 errdetail("The last position is %lld.", (long long) head)));
-	return row->after_position;
+	set_column(row, AFTER_POSITION, Int64GetDatum(start));
+	return start;
 }
 
 /*
@@ -348,11 +318,7 @@ get_table_name(const char *name, char **state)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("the table of a projection cannot be temporary")));
-	*state = quote_qualified_identifier(schema,
-										psprintf("%.*s_es_state",
-												 pg_mbcliplen(base, strlen(base),
-															  NAMEDATALEN - 10),
-												 base));
+	*state = quote_qualified_identifier(schema, es_view_state_name(base));
 	return quote_qualified_identifier(schema, base);
 }
 
@@ -375,27 +341,6 @@ get_relation(const char *name)
 }
 
 /*
- * Raises an error for a view that cannot be what is asked for.
- */
-static void
-check_view(const NewRow *row, const EsView *view)
-{
-	if (row->partitions > 1 && view->order_dependent && !view->keyed_by_stream)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("projection \"%s\" cannot be split into partitions",
-						row->name),
-				 errdetail("Its query has aggregates that depend on the order of events, over events of several streams; partitions apply those in no common order."),
-				 errhint("Add stream_id to GROUP BY, or do without partitions.")));
-	if (row->is_inline && view->uses_position)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("projection \"%s\" cannot be inline", row->name),
-				 errdetail("Its query uses the position or time of commit of events, which are not known before the commit."),
-				 errhint("Use mode async, or recorded_at, stream_id and version.")));
-}
-
-/*
  * Makes the tables, empty, as the owner; returns their names.
  */
 static void
@@ -411,7 +356,7 @@ make_tables(const EsStore *store, EsProjection *projection, const NewRow *row,
 	es_run_as(store, projection, &saved);
 	SPI_connect();
 	view = es_view_analyze(store, projection->query);
-	check_view(row, view);
+	es_view_check_mode(view, row->name, row->partitions, row->is_inline);
 	foreach(lc, es_view_create_sql(view, table, view->needs_state ? state : NULL))
 		execute_sql(lfirst(lc));
 	values[0] = Int32GetDatum(projection->id);
@@ -426,38 +371,19 @@ make_tables(const EsStore *store, EsProjection *projection, const NewRow *row,
 	SPI_finish();
 }
 
-int64
-es_view_fill(const EsStore *store, EsProjection *projection,
-			 const char *table, const char *state, int64 after, int64 upto)
+/*
+ * Fills the tables; returns the number of events.
+ */
+static int64
+fill_tables(const EsStore *store, EsProjection *projection, int64 after,
+			int64 upto)
 {
-	Oid			types[] = {INT8OID, INT8OID};
-	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(upto)};
-	char	   *source = es_view_source(store, projection);
-	int64		events = upto - after;
+	int64		events;
+	List	   *heaps = es_view_build(store, projection, after, upto, -1, &events);
 	EsRunAs		saved;
-	EsView	   *view;
-	int			result;
-	bool		isnull;
 
 	es_run_as(store, projection, &saved);
-	SPI_connect();
-	view = es_view_of(store, projection);
-	result = SPI_execute_with_args(es_view_fill_sql(view, table, state, source),
-								   lengthof(types), types, values, NULL, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not fill \"%s\": %s", table,
-			 SPI_result_code_string(result));
-	if (projection->filter.categories != NIL ||
-		projection->filter.event_types != NIL ||
-		projection->filter.tenants != NIL)
-	{
-		(void) SPI_execute_with_args(psprintf("SELECT pg_catalog.count(*) FROM (%s) e",
-											  source),
-									 lengthof(types), types, values, NULL, false, 0);
-		events = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-											 SPI_tuptable->tupdesc, 1, &isnull));
-	}
-	SPI_finish();
+	es_heap_swap(heaps);
 	es_run_as_end(&saved);
 	return events;
 }
@@ -481,10 +407,10 @@ es_create_view(PG_FUNCTION_ARGS)
 
 	begin_row(&row, fcinfo, 2);
 	if (PG_ARGISNULL(1))
-		raise_invalid("query", "must not be NULL", NULL);
+		es_arg_raise("query", "must not be NULL", NULL);
 	set_text(&row, KIND, "view");
 	set_column(&row, QUERY, PG_GETARG_DATUM(1));
-	start = get_start(&row, head);
+	start = set_start(&row, head);
 	table = get_table_name(row.name, &state);
 
 	projection = insert_row(&store, &row);
@@ -492,9 +418,7 @@ es_create_view(PG_FUNCTION_ARGS)
 	projection = es_registry_find(&store, row.name, false);
 	es_projection_pin(projection);
 	es_apply_check(&store, projection);
-	events = es_view_fill(&store, projection, table,
-						  OidIsValid(projection->state_table) ? state : NULL,
-						  start, head);
+	events = fill_tables(&store, projection, start, head);
 	write_checkpoints(&store, projection, head, events);
 	if (row.is_inline)
 		es_mode_set_inline(&store, projection);
@@ -524,19 +448,19 @@ check_handlers(Jsonb *handlers)
 	int			n = 0;
 
 	if (!JB_ROOT_IS_OBJECT(handlers))
-		raise_invalid("handlers", "must be an object of event types and SQL", NULL);
+		es_arg_raise("handlers", "must be an object of event types and SQL", NULL);
 	while ((token = JsonbIteratorNext(&it, &item, false)) != WJB_DONE)
 	{
 		if (token != WJB_VALUE && token != WJB_ELEM)
 			continue;
 		if (item.type != jbvString)
-			raise_invalid("handlers",
+			es_arg_raise("handlers",
 						  "must have a text, or an array of texts, for each event type",
 						  "Write '{\"OrderPlaced\": \"INSERT INTO ...\"}'.");
 		n++;
 	}
 	if (n == 0)
-		raise_invalid("handlers", "must not be empty", NULL);
+		es_arg_raise("handlers", "must not be empty", NULL);
 }
 
 /*
@@ -584,7 +508,7 @@ take_kind(NewRow *row, FunctionCallInfo fcinfo)
 		set_column(row, RELATION, ObjectIdGetDatum(relation));
 		copy_argument(row, REFRESH_EVERY, fcinfo, ARG_REFRESH_EVERY);
 		if (row->is_inline || row->partitions > 1)
-			raise_invalid("a projection that refreshes a materialized view",
+			es_arg_raise("a projection that refreshes a materialized view",
 						  "cannot be inline or split into partitions", NULL);
 	}
 	copy_argument(row, TABLES, fcinfo, ARG_TABLES);
@@ -604,13 +528,15 @@ es_create_projection(PG_FUNCTION_ARGS)
 	NewRow		row;
 	EsProjection *projection;
 	int64		head = begin(&store);
+	int64		start;
 
 	begin_row(&row, fcinfo, ARG_MODE);
 	take_kind(&row, fcinfo);
+	start = set_start(&row, head);
 	projection = insert_row(&store, &row);
 	es_projection_pin(projection);
 	es_apply_check(&store, projection);
-	write_checkpoints(&store, projection, get_start(&row, head), 0);
+	write_checkpoints(&store, projection, start, 0);
 	if (row.is_inline)
 		es_mode_set_inline(&store, projection);
 	PG_RETURN_VOID();

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 
 #include "projection/projection.h"
+#include "worker/tasks.h"
 
 PG_FUNCTION_INFO_V1(es_run_projections);
 
@@ -58,6 +59,7 @@ es_run_projections(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	PreventCommandIfReadOnly("es_run_projections()");
+	es_apply_refuse_nested("es_run_projections()");
 	if (!es_catalog_lock_store(&store))
 		es_catalog_get_store(&store);	/* raises the error */
 	if (name != NULL)
@@ -82,5 +84,6 @@ es_run_projections(PG_FUNCTION_ARGS)
 	}
 	foreach(lc, tasks)
 		events += run_task(&store, lfirst(lc));
+	es_tasks_changed();
 	PG_RETURN_INT64(events);
 }
