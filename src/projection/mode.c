@@ -93,7 +93,7 @@ check_sequenced(const EsStore *store)
 	if (missing > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot change the mode of a projection while events have no position in the log"),
+				 errmsg("events have no position in the log"),
 				 errdetail_plural("%lld event has none, and no sequencer is running.",
 								  "%lld events have none, and no sequencer is running.",
 								  (unsigned long) missing, (long long) missing),
@@ -123,12 +123,8 @@ es_mode_prepare(const EsStore *store)
 		(void) es_wait_until_sequenced(slot, store, DT_NOEND);
 }
 
-/*
- * Waits until all events have positions; appends are locked out.  Returns the
- * last position.
- */
-static int64
-get_final_head(const EsStore *store)
+int64
+es_mode_final_head(const EsStore *store)
 {
 	EsWorkerSlot *slot = find_sequencer();
 
@@ -139,16 +135,13 @@ get_final_head(const EsStore *store)
 	return get_head(store);
 }
 
-/*
- * Raises an error when the mode cannot be changed in this transaction.
- */
-static void
-check_transaction(void)
+void
+es_mode_check_transaction(const char *what)
 {
 	if (es_xact_has_written())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot change the mode of a projection in a transaction that has appended events"),
+				 errmsg("cannot %s in a transaction that has appended events", what),
 				 errdetail("Its events get their positions when it commits."),
 				 errhint("Commit first.")));
 }
@@ -228,7 +221,7 @@ es_mode_set_inline(const EsStore *store, EsProjection *projection)
 	if (projection->is_inline)
 		return;
 	es_projection_pin(projection);
-	check_transaction();
+	es_mode_check_transaction("change the mode of a projection");
 	check_kind(store, projection);
 	es_mode_check_owner(store, projection);
 	es_task_lock_all(projection);
@@ -236,7 +229,7 @@ es_mode_set_inline(const EsStore *store, EsProjection *projection)
 	/* What can be done before, appends need not wait for. */
 	(void) es_task_catch_up(store, projection, 0, get_head(store));
 	es_mode_lock_appends(store);
-	(void) es_task_catch_up(store, projection, 0, get_final_head(store));
+	(void) es_task_catch_up(store, projection, 0, es_mode_final_head(store));
 	es_inline_take_over(store, projection);
 	set_mode(store, projection, "inline");
 	es_projection_unpin(projection);
@@ -251,10 +244,10 @@ es_mode_set_async(const EsStore *store, EsProjection *projection)
 	if (!projection->is_inline)
 		return;
 	es_projection_pin(projection);
-	check_transaction();
+	es_mode_check_transaction("change the mode of a projection");
 	es_task_lock_all(projection);
 	es_mode_lock_appends(store);
-	head = get_final_head(store);
+	head = es_mode_final_head(store);
 	if (!es_checkpoint_read(store, projection->id, 0, &checkpoint) ||
 		checkpoint.position < head)
 	{
