@@ -254,10 +254,14 @@ static void
 log_failure(const Task *task)
 {
 	EsFailure	failure;
+	bool		found;
 	uint32		hash;
 
-	if (!es_failure_read(&pool.store, task->projection_id, task->partition,
-						 &failure))
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = es_failure_read(&pool.store, task->projection_id, task->partition,
+							&failure);
+	PopActiveSnapshot();
+	if (!found)
 		return;
 	hash = hash_bytes((const unsigned char *) failure.message,
 					  strlen(failure.message)) | 1;

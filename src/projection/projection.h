@@ -99,6 +99,7 @@ typedef struct EsProjection
 	bool		concurrently;
 	bool		is_inline;
 	bool		paused;
+	int64		after_position; /* it takes the events behind it */
 	bool		skip;			/* policy: set events aside that fail */
 	int			max_retries;	/* -1: the setting */
 	int			batch_size;		/* 0: the setting */
@@ -169,6 +170,20 @@ extern bool es_registry_is_stale(void);
 extern EsProjection *es_registry_find(const EsStore *store, const char *name,
 									  bool missing_ok);
 extern EsProjection *es_registry_find_id(const EsStore *store, int32 id);
+
+/*
+ * The same for a SELECT that is to see what the active snapshot sees.
+ */
+extern uint64 es_registry_query(const EsStore *store, const char *sql,
+								int nargs, Oid *types, Datum *values,
+								const char *nulls);
+
+/*
+ * Makes a copy with other settings, to be run in this process only: nothing
+ * of it is prepared.  It lives as long as its memory context.
+ */
+extern EsProjection *es_projection_copy(const EsProjection *projection,
+										List *settings);
 
 /* Keeps a projection's struct until it is unpinned. */
 extern void es_projection_pin(EsProjection *projection);
@@ -453,16 +468,6 @@ extern ErrorData *es_task_try(const EsStore *store, EsProjection *projection,
 extern int64 es_task_catch_up(const EsStore *store, EsProjection *projection,
 							  int partition, int64 upto);
 
-/* ---------- create.c ---------- */
-
-/*
- * Fills the tables of a view, which are empty and may be others than its own,
- * from the log; returns the number of events.
- */
-extern int64 es_view_fill(const EsStore *store, EsProjection *projection,
-						  const char *table, const char *state, int64 after,
-						  int64 upto);
-
 /* ---------- mode.c ---------- */
 
 /*
@@ -485,6 +490,18 @@ extern void es_mode_set_async(const EsStore *store, EsProjection *projection);
  * an inline projection, or knows it as it was.
  */
 extern void es_mode_lock_appends(const EsStore *store);
+
+/*
+ * After that, waits until all events have their positions; returns the last
+ * position.  Raises 55000 when they have none and nobody gives them any.
+ */
+extern int64 es_mode_final_head(const EsStore *store);
+
+/*
+ * Raises an error when this transaction has appended: its events get their
+ * positions when it commits only.
+ */
+extern void es_mode_check_transaction(const char *what);
 
 /*
  * Raises an error unless the projection's owner may have inline projections.
@@ -594,10 +611,10 @@ extern bool es_failure_read(const EsStore *store, int32 projection_id,
 /*
  * Shows in es_projections how far a build or rebuild by this session is, until
  * the transaction ends, and every few seconds in the log.  To be called often;
- * first with done = 0.  Cheap.  Invalidates no struct of the registry.
+ * first with done = 0.  Cheap, and can be called from within a scan.
  */
-extern void es_task_report_progress(const EsStore *store, int32 projection_id,
-									int64 done, int64 total);
+extern void es_task_report_progress(const EsProjection *projection, int64 done,
+									int64 total);
 
 /* ---------- inline.c ---------- */
 
