@@ -71,6 +71,8 @@ REVOKE ALL ON FUNCTION
   es_create_view(text, text, text, bigint, integer, text[], text[], text[], text, integer, integer),
   es_create_projection(text, text, text[], jsonb, text, text, bigint, integer, text[], text[], text[], text, integer, integer, regclass[], interval, boolean),
   es_run_projections(text),
+  es_retry_dead_letters(text, bigint),
+  es_discard_dead_letters(text, bigint),
   es_pause_projection(text),
   es_resume_projection(text),
   es_rename_projection(text, text),
