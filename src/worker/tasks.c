@@ -371,7 +371,7 @@ es_tasks_note_error(EsTaskSlot *place, uint32 error_hash)
 }
 
 void
-es_tasks_changed_now(Oid database_oid)
+es_tasks_changed_now(Oid database_oid, bool new_store)
 {
 	EsWorkerSlot *slot = es_worker_find(database_oid, false);
 	int			i;
@@ -392,7 +392,7 @@ es_tasks_changed_now(Oid database_oid)
 	}
 	if (slot->database_oid == database_oid)
 	{
-		slot->ntasks = ES_UNKNOWN_TASKS;
+		slot->ntasks = new_store ? ES_UNKNOWN_TASKS : ES_UNCOUNTED_TASKS;
 		slot->pool_retry_at = 0;
 		pg_atomic_fetch_add_u32(&slot->tasks_generation, 1);
 	}
@@ -477,7 +477,7 @@ after_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel,
 		return;
 	memset(&done, 0, sizeof(done));
 	if (tell)
-		es_tasks_changed_now(MyDatabaseId);
+		es_tasks_changed_now(MyDatabaseId, false);
 }
 
 void

@@ -304,8 +304,8 @@ es_worker_set_projections(EsWorkerSlot *slot, bool there_are)
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	if (!there_are)
 		slot->ntasks = 0;
-	else if (slot->ntasks == 0)
-		slot->ntasks = ES_UNKNOWN_TASKS;
+	else if (slot->ntasks <= 0)
+		slot->ntasks = ES_UNCOUNTED_TASKS;
 	LWLockRelease(lock);
 	if (there_are)
 		es_worker_wake_launcher();
