@@ -320,6 +320,15 @@ make_news(const Task *task, EsTaskResult result,
 								  LAST_BUSY_MS);
 			break;
 		case ES_TASK_FAILED:
+			if (progress->events > 0)
+			{
+				/* those before the one that fails */
+				news->applied = true;
+				news->events = progress->events;
+				news->position = progress->position;
+			}
+			news->retry_at = progress->retry_at;
+			break;
 		case ES_TASK_RESTING:
 			news->retry_at = progress->retry_at;
 			break;
