@@ -224,6 +224,20 @@ es_pool_make_room(void)
 }
 
 void
+es_pool_set_starved(Oid database_oid)
+{
+	EsWorkerSlot *slot = es_worker_find(database_oid, false);
+
+	if (slot == NULL)
+		return;
+	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
+	if (slot->database_oid == database_oid)
+		slot->pool_starved = true;
+	LWLockRelease(es_worker_lock());
+	ConditionVariableBroadcast(&slot->applied);
+}
+
+void
 es_pool_tell_of_shortage(int missing, int databases)
 {
 	static bool told = false;

@@ -434,6 +434,12 @@ es_tasks_show_build(int32 projection_id, int64 done_events, int64 total)
 
 	if (shared == NULL)
 		return;
+	if (own_build != NULL && own_build->projection_id == projection_id &&
+		own_build->total == total)
+	{
+		own_build->done = done_events;	/* nobody else writes it */
+		return;
+	}
 	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
 	for (i = 0; i < MAX_BUILDS && own_build == NULL; i++)
 	{
@@ -598,6 +604,7 @@ es_tasks_attach(EsWorkerSlot *slot, Oid database_oid)
 		self.batches = 0;
 		self.started_at = GetCurrentTimestamp();
 		slot->pool_attached_at = self.started_at;
+		slot->pool_starved = false;
 	}
 	LWLockRelease(es_worker_lock());
 	if (place != NULL)

@@ -113,6 +113,7 @@ clear_slot(EsWorkerSlot *slot)
 	slot->ntasks = ES_UNKNOWN_TASKS;
 	slot->pool_batches = 0;
 	slot->pool_attached_at = 0;
+	slot->pool_starved = false;
 	slot->pool_failures = 0;
 	slot->pool_retry_at = 0;
 	slot->pool_error_at = 0;

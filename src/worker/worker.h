@@ -95,6 +95,7 @@ typedef struct EsWorkerSlot
 	int			ntasks;			/* or ES_UNKNOWN_TASKS, ES_UNCOUNTED_TASKS */
 	uint64		pool_batches;	/* of projections, since the server was started */
 	TimestampTz pool_attached_at;	/* when one came last */
+	bool		pool_starved;	/* it has none, for lack of a worker process */
 	int			pool_failures;	/* of workers, in a row */
 	TimestampTz pool_retry_at;	/* when the launcher starts them again */
 	TimestampTz pool_error_at;	/* 0 when there was no error */
