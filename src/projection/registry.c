@@ -140,10 +140,12 @@ free_retired(void)
 {
 	List	   *kept = NIL;
 	List	   *old = registry.retired;
+	MemoryContext previous;
 	ListCell   *lc;
 
 	if (old == NIL)
 		return;
+	previous = MemoryContextSwitchTo(TopMemoryContext);
 	foreach(lc, old)
 	{
 		Entry	   *entry = lfirst(lc);
@@ -155,6 +157,7 @@ free_retired(void)
 	}
 	registry.retired = kept;
 	list_free(old);
+	MemoryContextSwitchTo(previous);
 }
 
 /* ---------- statements ---------- */
