@@ -56,6 +56,7 @@ OBJS = \
 	src/projection/build.o \
 	src/projection/checkpoint.o \
 	src/projection/create.o \
+	src/projection/dead_letter.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
 	src/projection/heap.o \

@@ -76,20 +76,27 @@ static void
 check_sequenced(const EsStore *store)
 {
 	int64		missing;
+	int64		tx;
+	int32		from;
+	int32		own;
 	bool		isnull;
 
 	SPI_connect();
 	(void) es_registry_execute(store, count_sql, 0, NULL, NULL, NULL);
 	missing = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-										  SPI_tuptable->tupdesc, 1, &isnull)) -
-		get_head(store);
+										  SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
+
+	/* The projection itself may have appended, catching up. */
+	(void) es_xact_unprojected(&tx, &from, &own);
+	missing -= own + get_head(store);
 	if (missing > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("events have no position in the log"),
-				 errdetail("%lld have none, and no sequencer is running.",
-						   (long long) missing),
+				 errdetail_plural("%lld event has none, and no sequencer is running.",
+								  "%lld events have none, and no sequencer is running.",
+								  (unsigned long) missing, (long long) missing),
 				 errhint("Call es_sequence() first, in a transaction of its own.")));
 }
 

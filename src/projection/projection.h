@@ -17,7 +17,8 @@
  *	               the four kinds of projections
  *	  checkpoint.c es_checkpoints
  *	  task.c       one batch: claim, apply, checkpoint
- *	  failure.c    what becomes of a batch that fails
+ *	  failure.c, dead_letter.c
+ *	               what becomes of a batch that fails
  *	  inline.c     projections in the appending transaction
  *	  mode.c       from async to inline and back
  *	  rebuild.c, verify.c
@@ -135,8 +136,9 @@ typedef struct EsBatch
 								 * commit are not known yet; in their place are
 								 * ascending numbers and the current time */
 	TupleDesc	tupdesc;
-	Tuplestorestate *events;	/* rows of es_log; NULL: the range as such, which
-								 * only views can take, from the log itself */
+	Tuplestorestate *events;	/* rows of es_log; NULL: the range as such, for
+								 * views, which read the log itself, and for
+								 * refreshes, which read nothing */
 } EsBatch;
 
 /* ---------- registry.c ---------- */
@@ -336,6 +338,12 @@ extern void es_apply(const EsStore *store, EsProjection *projection,
 extern void es_apply_check(const EsStore *store, EsProjection *projection);
 
 /*
+ * Raises an error when a projection's SQL calls a function that runs
+ * projections.
+ */
+extern void es_apply_refuse_nested(const char *function);
+
+/*
  * Called for each kind by es_apply, as the owner and with SPI connected.  check
  * prepares and checks, run runs; both keep what they prepare in
  * projection->prepared.
@@ -351,6 +359,15 @@ extern const EsKindRoutine es_statement_routine;
 extern const EsKindRoutine es_view_routine;
 extern const EsKindRoutine es_handler_routine;
 extern const EsKindRoutine es_refresh_routine;
+
+/* ---------- refresh.c ---------- */
+
+/*
+ * Returns from when on a projection may run: what refreshes a materialized view
+ * rests between two refreshes.
+ */
+extern TimestampTz es_refresh_due(const EsProjection *projection,
+								  const EsCheckpoint *checkpoint);
 
 /* ---------- statement.c ---------- */
 
@@ -400,12 +417,16 @@ extern bool es_task_lock(int32 projection_id, int partition, bool wait);
 /* The same for all tasks of a projection, in order. */
 extern void es_task_lock_all(const EsProjection *projection);
 
+/* How many events a batch of the projection may have */
+extern int64 es_task_batch_size(const EsProjection *projection);
+
 typedef enum EsTaskResult
 {
 	ES_TASK_IDLE,				/* there was nothing to do */
 	ES_TASK_APPLIED,			/* a batch was worked off */
 	ES_TASK_BUSY,				/* somebody else runs it */
-	ES_TASK_FAILED,				/* the batch failed; see retry_at */
+	ES_TASK_FAILED,				/* the batch failed; see retry_at.  Events of it
+								 * may be applied */
 	ES_TASK_RESTING				/* paused, failed, waits for retry_at, inline,
 								 * or gone */
 } EsTaskResult;
@@ -490,14 +511,40 @@ extern void es_mode_check_owner(const EsStore *store,
 
 /* ---------- failure.c ---------- */
 
+typedef enum EsFailureOutcome
+{
+	ES_FAILURE_NOTED,			/* in es_projection_failures; nothing is
+								 * applied */
+	ES_FAILURE_MOVED,			/* the same, but the events before the one that
+								 * fails are applied */
+	ES_FAILURE_OVERCOME			/* the batch is dealt with: applied, or events
+								 * of it are dead letters */
+} EsFailureOutcome;
+
+typedef struct EsFailureResult
+{
+	int64		upto;			/* MOVED, OVERCOME: where the checkpoint is to be */
+	int64		events;			/* applied */
+	TimestampTz retry_at;		/* NOTED, MOVED: DT_NOEND is never */
+	ErrorData  *error;
+	int64		bad_position;	/* 0: not known */
+} EsFailureResult;
+
 /*
  * Decides what becomes of a batch that has failed, after the rollback of its
- * subtransaction: notes it, or bisects it.  Returns true when the batch is
- * dealt with (its bad events are dead letters, the others applied).
+ * subtransaction.  May put another batch in the place of *batch, which begins
+ * at the same position.
  */
-extern bool es_failure_handle(const EsStore *store, EsProjection *projection,
-							  int partition, EsBatch *batch,
-							  const ErrorData *error, TimestampTz *retry_at);
+extern EsFailureOutcome es_failure_handle(const EsStore *store,
+										  EsProjection *projection,
+										  EsBatch **batch, ErrorData *error,
+										  EsFailureResult *result);
+
+/*
+ * Have all of these dead letters the same error, one that the events are
+ * hardly the cause of?
+ */
+extern bool es_failure_is_common(List *dead);
 
 /*
  * Looks whether a task waits for another try, or has failed for good.
@@ -508,6 +555,35 @@ extern bool es_failure_is_resting(const EsStore *store, int32 projection_id,
 /* Forgets the failure of a task; cheap if there is none. */
 extern void es_failure_clear(const EsStore *store, int32 projection_id,
 							 int partition);
+
+/* ---------- dead_letter.c ---------- */
+
+/*
+ * An event that fails.
+ */
+typedef struct EsDeadLetter
+{
+	int			partition;
+	int64		position;
+	char	   *tenant;
+	char	   *stream;
+	int64		version;
+	char	   *event_type;
+	ErrorData  *error;
+} EsDeadLetter;
+
+/* Makes one of the first event of a batch. */
+extern EsDeadLetter *es_dead_letter_make(EsBatch *batch, ErrorData *error);
+
+/* Writes a list of them; what is there already has failed once more. */
+extern void es_dead_letters_write(const EsStore *store,
+								  const EsProjection *projection,
+								  List *letters);
+
+/* Has the projection's newest dead letter this error, too? */
+extern bool es_dead_letter_is_repeated(const EsStore *store,
+									   const EsProjection *projection,
+									   int code);
 
 /* ---------- report.c ---------- */
 

@@ -155,6 +155,7 @@ free_retired(void)
 		else
 			free_entry(entry);
 	}
+	MemoryContextSwitchTo(previous);
 	registry.retired = kept;
 	list_free(old);
 	MemoryContextSwitchTo(previous);
