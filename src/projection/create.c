@@ -140,7 +140,8 @@ get_word(FunctionCallInfo fcinfo, int argument, const char *name,
 
 /*
  * Returns the search_path of now, without schemas that are not there, and
- * safe: nobody comes before pg_catalog, temporary objects come last.
+ * safe: pg_catalog comes first, as it does where it is not named, and temporary
+ * objects come last.
  */
 static char *
 get_search_path(void)
@@ -150,16 +151,17 @@ get_search_path(void)
 	ListCell   *lc;
 
 	initStringInfo(&path);
-	appendStringInfoString(&path, "pg_catalog");
 	foreach(lc, schemas)
 	{
 		char	   *schema = get_namespace_name(lfirst_oid(lc));
 
 		if (schema != NULL && !isAnyTempNamespace(lfirst_oid(lc)) &&
 			strcmp(schema, "pg_catalog") != 0)
-			appendStringInfo(&path, ", %s", quote_identifier(schema));
+			appendStringInfo(&path, "%s, ", quote_identifier(schema));
 	}
-	appendStringInfoString(&path, ", pg_temp");
+	if (path.len == 0)
+		appendStringInfoString(&path, "pg_catalog, ");
+	appendStringInfoString(&path, "pg_temp");
 	return path.data;
 }
 
