@@ -50,6 +50,16 @@ our @EXPORT = qw(
   sequencer_is_another
   sequencers_are
   read_log
+  kill_process
+  finish_after_crash
+  shop_event
+  shop_stream
+  projections_are_caught_up
+  projection_pids
+  projections_report
+  install_truth_functions
+  view_problems
+  views_are_true
 );
 
 =head2 Servers
@@ -397,12 +407,23 @@ sub random_expectation
 	return ('', int(rand(50)));
 }
 
+# Type and data (JSON) of the next event for a stream, and the stream of the next
+# append: write_client_script puts what it is told to in their place.
+our $random_event  = sub { my ($how) = @_; return ($how, '1') };
+our $random_stream = sub { my ($client) = @_; return 'load-' . int(rand($client->{streams})) };
+
+sub literal
+{
+	my ($text) = @_;
+	return "'" . $text =~ s/'/''/gr . "'";
+}
+
 # A random append: es_append, es_append_batch, es_append_json, INSERT, COPY, or
 # one of the functions of install_load_functions.
 sub random_append
 {
 	my ($client) = @_;
-	my $stream = 'load-' . int(rand($client->{streams}));
+	my $stream = $random_stream->($client);
 	my ($before, $expected) = random_expectation($stream);
 	my $kind  = rand;
 	my $count = $kind < 0.65 ? 1 : $kind < 0.96 ? 2 + int(rand($client->{most} - 1)) : 3;
@@ -411,10 +432,11 @@ sub random_append
 	$client->{appends}++;
 	if ($kind < 0.65)
 	{
-		my $sql = $before . append_one($stream, $expected, $ids[0]);
+		my @event = $random_event->('One', $stream);
+		my $sql = $before . append_one($stream, $expected, $ids[0], @event);
 
 		# Now and then a client retries an append that may have gone through.
-		$sql .= append_one($stream, 'NULL', $ids[0]) if rand() < 0.05;
+		$sql .= append_one($stream, 'NULL', $ids[0], @event) if rand() < 0.05;
 		return $sql;
 	}
 	return $before . append_batch($stream, $expected, @ids) if $kind < 0.75;
@@ -429,10 +451,12 @@ sub random_append
 sub insert
 {
 	my ($stream, @ids) = @_;
-	my $list = join(',', @ids);
+	my @rows = map {
+		my ($type, $data) = $random_event->('Insert', $stream);
+		"('$stream', '$type', " . literal($data) . ", '$_')"
+	} @ids;
 	return statement(
-		"INSERT INTO es_events (stream_id, event_type, data, event_id)"
-		  . " SELECT '$stream', 'Insert', '1', unnest('{$list}'::uuid[]);",
+		'INSERT INTO es_events (stream_id, event_type, data, event_id) VALUES ' . join(', ', @rows) . ';',
 		"ok $stream - @ids");
 }
 
@@ -456,36 +480,44 @@ sub copy
 	my ($client, $stream, @ids) = @_;
 	my $file = $client->{file} . '.copy' . $client->{copies}++;
 
-	append_to_file($file, join('', map { "$stream\tCopy\t1\t$_\n" } @ids));
+	append_to_file($file, join('', map {
+		my ($type, $data) = $random_event->('Copy', $stream);
+		join("\t", $stream, $type, $data =~ s/\\/\\\\/gr, $_) . "\n"
+	} @ids));
 	return "\\copy es_events (stream_id, event_type, data, event_id) FROM '$file'\n"
 	  . statement('SELECT 1 AS one \\gset', "ok $stream - @ids");
 }
 
 sub append_one
 {
-	my ($stream, $expected, $id) = @_;
+	my ($stream, $expected, $id, $type, $data) = @_;
+	$data = literal($data);
 	return statement(
-		"SELECT es_append('$stream', 'One', '1', NULL, $expected, '$id') AS version \\gset",
+		"SELECT es_append('$stream', '$type', $data, NULL, $expected, '$id') AS version \\gset",
 		"ok $stream :version $id");
 }
 
 sub append_batch
 {
 	my ($stream, $expected, @ids) = @_;
-	my $count = @ids;
+	my @events = map { [ $random_event->('Batch', $stream) ] } @ids;
+	my $types = join(', ', map { "'$_->[0]'" } @events);
+	my $data  = join(', ', map { literal($_->[1]) } @events);
 	my $list  = join(',', @ids);
 	return statement(
-		"SELECT es_append_batch('$stream', array_fill('Batch'::text, ARRAY[$count]),"
-		  . " array_fill('1'::jsonb, ARRAY[$count]), NULL, $expected, '{$list}') AS version \\gset",
+		"SELECT es_append_batch('$stream', ARRAY[$types], ARRAY[$data]::jsonb[], NULL, $expected, '{$list}') AS version \\gset",
 		"ok $stream :version @ids");
 }
 
 sub append_json
 {
 	my ($stream, $expected, @ids) = @_;
-	my $json = join(', ', map { qq({"type": "Json", "data": 1, "id": "$_"}) } @ids);
+	my $json = literal('[' . join(', ', map {
+		my ($type, $data) = $random_event->('Json', $stream);
+		qq({"type": "$type", "data": $data, "id": "$_"})
+	} @ids) . ']');
 	return statement(
-		"SELECT es_append_json('$stream', '[$json]', $expected) AS version \\gset",
+		"SELECT es_append_json('$stream', $json, $expected) AS version \\gset",
 		"ok $stream :version @ids");
 }
 
@@ -588,12 +620,15 @@ SQL
 	return;
 }
 
-=item write_client_script(file, client => n, appends => n, streams => n, transactions => share, prepared => share, most => n, setup => sql)
+=item write_client_script(file, client => n, appends => n, streams => n, transactions => share, prepared => share, most => n, setup => sql, stream => sub, event => sub)
 
 The script of one client: so many append calls to so many streams, the given
 share of its steps being transactions of several, of which the given share is
 prepared; a call appends at most that many events (5). The same client number
 gives the same script in every run.
+
+stream->(client) says where the next append goes, event->(how, stream) the type
+and the data of each event, as JSON: shop_stream and shop_event, for example.
 
 =cut
 
@@ -611,6 +646,8 @@ sub write_client_script
 		copies   => 0,
 		prepares => 0);
 	my $sql = "\\set at 0\n" . ($opt{setup} // '');
+	local $random_event  = $opt{event}  // $random_event;
+	local $random_stream = $opt{stream} // $random_stream;
 
 	srand($opt{client});
 	while ($client{appends} < $opt{appends})
@@ -961,6 +998,285 @@ sub read_log
 	my ($node, $db, $after) = @_;
 	return $node->safe_psql($db,
 		"SELECT string_agg(concat_ws(' ', position, stream_id, version), ', ') FROM es_read_all($after)");
+}
+
+=item kill_process(node, signal, "backend type")
+
+Sends a signal to one process of the server of that type (the beginning of its
+backend_type), whichever; tells its pid, or undef if there is none.
+
+=cut
+
+sub kill_process
+{
+	my ($node, $signal, $type) = @_;
+	my $pid = outcome($node, 'postgres',
+		"SELECT pid FROM pg_stat_activity WHERE starts_with(backend_type, '$type') AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1");
+
+	return unless $pid =~ /^ok (\d+)$/;
+	kill $signal, $1;
+	return $1;
+}
+
+=item finish_after_crash(node, database, clients)
+
+Returns when the server answers again, the clients are gone, and the
+transactions that they left prepared are committed or rolled back (by rand).
+
+=cut
+
+sub finish_after_crash
+{
+	my ($node, $db, @clients) = @_;
+
+	wait_for_server($node);
+	$_->kill_kill for @clients;
+	$node->poll_query_until($db,
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
+	  or die 'clients stay';
+	for my $gid (split /\n/, $node->safe_psql($db, 'SELECT gid FROM pg_prepared_xacts ORDER BY gid'))
+	{
+		$node->safe_psql($db, (rand() < 0.5 ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$gid'");
+	}
+	return;
+}
+
+=back
+
+=head2 Projections
+
+=over
+
+=item shop_stream(client), shop_event(how, stream)
+
+For write_client_script: streams of orders, accounts and trips, and what happens
+to them. Values are missing, null and of several types; numbers that views take
+for floating point are exact.
+
+=cut
+
+sub shop_stream
+{
+	my ($client) = @_;
+	return (qw(order account trip))[ rand 3 ] . '-' . int(rand($client->{streams}));
+}
+
+# One of the values, or nothing: the key is left out, or null.
+sub sometimes
+{
+	my ($key, @values) = @_;
+	my $r = rand;
+
+	return if $r < 0.1;
+	return qq("$key": null) if $r < 0.2;
+	return qq("$key": $values[rand @values]);
+}
+
+sub cents
+{
+	my ($most) = @_;
+	return sprintf('%.2f', int(rand($most * 100)) / 100);
+}
+
+sub quarters
+{
+	my ($most) = @_;
+	return int(rand($most * 4)) / 4;
+}
+
+sub shop_event
+{
+	my ($how, $stream) = @_;
+	my $r       = rand;
+	my $by      = qq("by": "$how");
+	my $due     = sprintf('"due": "2026-%02d-%02dT%02d:30:00Z"', 1 + rand 4, 1 + rand 28, rand 24);
+	my @regions = map { qq("$_") } qw(north South east Ost);
+
+	if ($stream =~ /^account/)
+	{
+		return ('AccountRenamed', '{' . join(', ', $by, sometimes('name', '"Anna"', '"Björn"', '"O\'Neil"', '""')) . '}') if $r < 0.1;
+		my $amount = rand() < 0.5 ? cents(100) : '"' . cents(100) . '"';
+		return ($r < 0.6 ? 'MoneyDeposited' : 'MoneyWithdrawn',
+			'{' . join(', ', $by, qq("amount": $amount), $due, sometimes('channel', '"web"', '"branch"', '7')) . '}');
+	}
+	if ($stream =~ /^trip/)
+	{
+		return ('TripCancelled', '{' . join(', ', $by, sometimes('region', @regions), sometimes('driver', map { qq("d$_") } 1 .. 5)) . '}') if $r < 0.15;
+		return (
+			'TripCompleted',
+			'{' . join(', ', $by, $due,
+				sometimes('region', @regions),
+				sometimes('driver', map { qq("d$_") } 1 .. 5),
+				sometimes('rating', 1 .. 5),
+				'"fare": ' . cents(40), '"km": ' . quarters(30), '"seconds": ' . int(rand(5000))) . '}');
+	}
+	my @lines = map {
+		'{' . join(', ', '"sku": "s' . int(rand(8)) . '"', '"qty": ' . (1 + int(rand(4))), '"price": ' . cents(20), sometimes('gift', 'true', 'false')) . '}'
+	} 1 .. int(rand(4));
+	return (
+		'OrderPlaced',
+		'{' . join(', ', $by, $due,
+			sometimes('customer', map { qq("c$_") } 1 .. 6),
+			sometimes('express', 'true', 'false'),
+			'"total": ' . cents(200),
+			'"lines": [' . join(', ', @lines) . ']') . '}') if $r < 0.5;
+	return ('OrderPaid', '{' . join(', ', $by, '"amount": ' . cents(200)) . '}') if $r < 0.7;
+	return ('OrderShipped', '{' . join(', ', $by, sometimes('carrier', '"Post"', '"Bote"')) . '}') if $r < 0.85;
+	return ('OrderCancelled', '{' . join(', ', $by, sometimes('reason', '"late"', '"too \\\\ \\"dear\\""')) . '}');
+}
+
+=item projection_pids(node, database)
+
+The projection workers of a database.
+
+=cut
+
+sub projection_pids
+{
+	my ($node, $db) = @_;
+	return split /\n/, $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE starts_with(backend_type, 'event_store projection') AND datname = '$db' ORDER BY pid");
+}
+
+=item projections_report(node, database)
+
+How the projections are that are not where the log is, to be shown when a test
+has failed.
+
+=cut
+
+sub projections_report
+{
+	my ($node, $db) = @_;
+	return outcome($node, $db, <<'SQL');
+SELECT row_to_json(p) FROM (
+	SELECT name, mode, state, position, es_head_position() AS head, attempts, last_error, failed_position, pids
+	FROM es_projections WHERE position < es_head_position() OR last_error IS NOT NULL) p;
+SQL
+}
+
+=item projections_are_caught_up(node, database, test name, projection)
+
+All that is committed is in the read models, or in that one, before long.
+
+=cut
+
+sub projections_are_caught_up
+{
+	my ($node, $db, $name, $projection) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	$projection = defined $projection ? literal($projection) : 'NULL';
+	my $ok = succeeds($node, $db, "SELECT es_wait($projection, '60 s')", 't', $name);
+	diag(projections_report($node, $db)) unless $ok;
+	return $ok;
+}
+
+=item install_truth_functions(node, database, schema)
+
+What view_problems and views_are_true need in the database.
+
+=cut
+
+sub install_truth_functions
+{
+	my ($node, $db, $schema) = @_;
+	$schema //= 'public';
+	$node->safe_psql($db, <<"SQL");
+CREATE SCHEMA truth;
+
+-- The log, without the functions and views of the extension but the one that
+-- unpacks the ledger.
+CREATE VIEW truth.log AS
+	SELECT x.position + e.ordinal AS position, x.committed_at, e.tenant_id, e.stream_id, e.version, e.event_id, e.event_type,
+		e.schema_version, e.data, e.metadata, e.recorded_at, e.tx, e.ordinal
+	FROM $schema.es_commits c, $schema.es_commit_entries(c.first_position, c.entries) x JOIN $schema.es_events e USING (tx);
+
+-- Columns of a relation, as text.
+CREATE FUNCTION truth.columns(relation regclass) RETURNS text LANGUAGE sql AS \$\$
+	SELECT string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
+	FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped;
+\$\$;
+
+-- How a relation differs from a query over the relation "log", which holds the
+-- events behind a position: '' if it does not.
+CREATE FUNCTION truth.differences(relation text, query text, after bigint) RETURNS text LANGUAGE plpgsql AS \$\$
+DECLARE
+	result text;
+BEGIN
+	EXECUTE format('CREATE TEMP TABLE expected ON COMMIT DROP AS WITH log AS (SELECT * FROM events WHERE position > %s) %s', after, query);
+	IF truth.columns('expected') <> truth.columns(relation::regclass) THEN
+		result := format('columns %s instead of %s. ', truth.columns(relation::regclass), truth.columns('expected'));
+	ELSE
+		EXECUTE format('SELECT string_agg(d, E''\\n'') FROM (
+				(SELECT ''missing: '' || m::text FROM (TABLE expected EXCEPT ALL TABLE %s) m LIMIT 3)
+				UNION ALL
+				(SELECT ''unexpected: '' || u::text FROM (TABLE %s EXCEPT ALL TABLE expected) u LIMIT 3)) d(d)', relation, relation)
+			INTO result;
+	END IF;
+	DROP TABLE expected;
+	RETURN coalesce(result, '');
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE || ': ' || SQLERRM;
+END \$\$;
+
+-- What es_verify has to say.
+CREATE FUNCTION truth.verify(projection text) RETURNS text LANGUAGE plpgsql AS \$\$
+BEGIN
+	RETURN coalesce((SELECT string_agg(concat_ws(' ', difference, 'expected', expected, 'actual', actual), E'\\n')
+		FROM (SELECT * FROM $schema.es_verify(projection) LIMIT 6) v), '');
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE || ': ' || SQLERRM;
+END \$\$;
+SQL
+	return;
+}
+
+=item view_problems(node, database, [views], before)
+
+Compares views with the log in two ways: with what es_verify says, and with a
+query written by hand. A view is { name, relation (the name), truth, after (0) }:
+truth is a query over the relation "log", which has the columns of es_log and
+the events behind the position "after". Answers a list of [what es_verify says,
+what the query says], '' being nothing. The SQL of "before" runs before, in the
+same transaction; all of it is rolled back.
+
+=cut
+
+sub view_problems
+{
+	my ($node, $db, $views, $before) = @_;
+	my $sql = "SET client_min_messages = warning;\nBEGIN;\nCREATE TEMP TABLE events AS TABLE truth.log;\nANALYZE events;\n" . ($before // '');
+
+	for my $i (0 .. $#$views)
+	{
+		my $view = $views->[$i];
+		$sql .= sprintf("SELECT '#%d ' || replace(truth.verify(%s), E'\\n', ' // ');\nSELECT '#%d ' || replace(truth.differences(%s, %s, %d), E'\\n', ' // ');\n",
+			2 * $i, literal($view->{name}), 2 * $i + 1, literal($view->{relation} // $view->{name}), literal($view->{truth}), $view->{after} // 0);
+	}
+	my ($ret, $out, $err) = $node->psql($db, $sql . "ROLLBACK;\n", on_error_stop => 0);
+	my %got = $out =~ /^#(\d+) (.*)$/mg;
+	return map { [ map { $got{$_} // "no answer: $err" } 2 * $_, 2 * $_ + 1 ] } 0 .. $#$views;
+}
+
+=item views_are_true(node, database, [views], test name)
+
+Neither es_verify nor the query written by hand finds a difference in any of
+the views.
+
+=cut
+
+sub views_are_true
+{
+	my ($node, $db, $views, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @problems = view_problems($node, $db, $views);
+
+	for my $i (0 .. $#$views)
+	{
+		is(join("\n", map { length $problems[$i][$_] ? (qw(es_verify: truth:))[$_] . " $problems[$i][$_]" : () } 0, 1),
+			'', "$name: $views->[$i]{name}");
+	}
+	return;
 }
 
 =back
