@@ -27,6 +27,7 @@ OBJS = \
 	src/decode/wire.o \
 	src/launcher/hooks.o \
 	src/launcher/launcher.o \
+	src/launcher/pool.o \
 	src/ledger/entry.o \
 	src/ledger/find.o \
 	src/ledger/functions.o \
@@ -44,6 +45,7 @@ OBJS = \
 	src/log/trigger.o \
 	src/log/xact.o \
 	src/monitor/monitor.o \
+	src/monitor/projections.o \
 	src/privilege/privilege.o \
 	src/projection/apply.o \
 	src/projection/batch.o \
@@ -51,13 +53,17 @@ OBJS = \
 	src/projection/create.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
+	src/projection/inline.o \
 	src/projection/mode.o \
+	src/projection/pool.o \
 	src/projection/refresh.o \
 	src/projection/registry.o \
+	src/projection/report.o \
 	src/projection/run.o \
 	src/projection/statement.o \
 	src/projection/task.o \
 	src/projection/views.o \
+	src/projection/wait.o \
 	src/sequencer/heal.o \
 	src/sequencer/main.o \
 	src/sequencer/manual.o \
@@ -68,7 +74,16 @@ OBJS = \
 	src/sequencer/wait.o \
 	src/sequencer/wal.o \
 	src/snapshot/snapshot.o \
-	src/view/zz_stub.o \
+	src/view/aggregate.o \
+	src/view/analyze.o \
+	src/view/check.o \
+	src/view/explain.o \
+	src/view/first_last.o \
+	src/view/generate.o \
+	src/view/parse.o \
+	src/view/verify.o \
+	src/worker/process.o \
+	src/worker/tasks.o \
 	src/worker/worker.o
 
 # The order is the order of dependency: a part may use what stands before it.
@@ -84,7 +99,10 @@ SQL_PARTS = \
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
+	src/view/view.sql \
 	src/projection/projection.sql \
+	src/projection/wait.sql \
+	src/monitor/projections.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
 

@@ -43,6 +43,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "catalog/catalog.h"
@@ -586,6 +587,28 @@ es_catalog_lock_store(EsStore *store)
 	}
 	es_catalog_get_store(store);
 	return true;
+}
+
+bool
+es_catalog_has_projections(const EsStore *store)
+{
+	Oid			relid = get_relname_relid("es_projection_definitions",
+										  store->namespace_oid);
+	Snapshot	snapshot;
+	Relation	relation;
+	SysScanDesc scan;
+	bool		result;
+
+	if (!OidIsValid(relid))
+		return false;
+	relation = table_open(relid, AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = systable_beginscan(relation, InvalidOid, false, snapshot, 0, NULL);
+	result = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(relation, AccessShareLock);
+	return result;
 }
 
 Relation

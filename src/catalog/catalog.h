@@ -153,6 +153,12 @@ extern uint64 es_catalog_store_id(const EsStore *store);
 extern bool es_catalog_lock_store(EsStore *store);
 
 /*
+ * Is there a projection?  For who need not know more.  Needs a transaction in
+ * which es_catalog_lock_store was called.
+ */
+extern bool es_catalog_has_projections(const EsStore *store);
+
+/*
  * Opens es_events with the lock given and fills *store.
  *
  * The lock comes first and the look-up is repeated when it waited for a

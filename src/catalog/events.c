@@ -234,6 +234,17 @@ es_events_find_id(Relation events, const EsStore *store,
 	return version;
 }
 
+void
+es_events_place_keys(ScanKey keys, int64 tx, int32 from, int32 to)
+{
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(tx));
+	ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT4GE,
+				Int32GetDatum(from));
+	ScanKeyInit(&keys[2], 2, BTLessStrategyNumber, F_INT4LT,
+				Int32GetDatum(to));
+}
+
 int64
 es_events_count_places(Relation events, const EsStore *store, int64 tx,
 					   int32 from, int32 to)
@@ -242,12 +253,7 @@ es_events_count_places(Relation events, const EsStore *store, int64 tx,
 	ScanKeyData keys[3];
 	int64		found = 0;
 
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(tx));
-	ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_INT4GE,
-				Int32GetDatum(from));
-	ScanKeyInit(&keys[2], 2, BTLessStrategyNumber, F_INT4LT,
-				Int32GetDatum(to));
+	es_events_place_keys(keys, tx, from, to);
 	es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_TX_ORDINAL], SnapshotSelf,
 						 keys, 3);
 	while (es_events_next(&scan, ForwardScanDirection) != NULL)

@@ -89,6 +89,12 @@ extern void es_events_end_scan(EsEventScan *scan);
  */
 extern void es_events_stream_keys(ScanKey keys, const EsStreamKey *key);
 
+/*
+ * Fills three scan keys for the events of a transaction with ordinals from
+ * `from` to before `to`, by the index on (tx, ordinal).
+ */
+extern void es_events_place_keys(ScanKey keys, int64 tx, int32 from, int32 to);
+
 /* Is the row one of the stream's? */
 extern bool es_events_row_in_stream(TupleTableSlot *slot,
 									const EsStreamKey *key);

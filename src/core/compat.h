@@ -32,6 +32,8 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/wait_event.h"
+#include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "utils/acl.h"
@@ -308,6 +310,20 @@ create_foreignscan_path_compat(PlannerInfo *root, RelOptInfo *rel,
 }
 
 /*
+ * PostgreSQL 16 added the constructors of SQL/JSON.
+ */
+static inline bool
+is_json_constructor_compat(Node *node)
+{
+#if PG_VERSION_NUM >= 160000
+	return IsA(node, JsonConstructorExpr);
+#else
+	(void) node;
+	return false;
+#endif
+}
+
+/*
  * PostgreSQL 16 added the node for soft errors.
  */
 static inline List *
@@ -317,6 +333,29 @@ string_to_qualified_name_list_compat(const char *name)
 	return stringToQualifiedNameList(name, NULL);
 #else
 	return stringToQualifiedNameList(name);
+#endif
+}
+
+/*
+ * PostgreSQL 18 puts the GROUP BY expressions into a relation of their own,
+ * the last one, and lets the select list refer to its columns.  Puts them back
+ * into the select list, as ruleutils.c does.
+ */
+static inline void
+flatten_group_compat(Query *query)
+{
+#if PG_VERSION_NUM >= 180000
+	if (query->hasGroupRTE)
+	{
+		query->targetList = (List *)
+			flatten_group_exprs(NULL, query, (Node *) query->targetList);
+		query->havingQual = flatten_group_exprs(NULL, query, query->havingQual);
+		if (llast_node(RangeTblEntry, query->rtable)->rtekind == RTE_GROUP)
+			query->rtable = list_delete_last(query->rtable);
+		query->hasGroupRTE = false;
+	}
+#else
+	(void) query;
 #endif
 }
 

@@ -28,6 +28,9 @@ int			es_guc_sequencer_batch_transactions = 10000;
 int			es_guc_sequencer_batch_wal = 65536;
 int			es_guc_launcher_nap_time = 60000;
 bool		es_guc_notify = true;
+bool		es_guc_projections = true;
+int			es_guc_max_projection_workers = 4;
+int			es_guc_max_projections = 256;
 int			es_guc_projection_batch_size = 10000;
 int			es_guc_projection_max_retries = 5;
 int			es_guc_projection_retry_time = 1000;
@@ -165,38 +168,6 @@ define_launcher_settings(void)
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
 
-	/*
-	 * event_store.projection_batch_size, .projection_max_retries and
-	 * .projection_retry_time: for projections that do not say otherwise.
-	 */
-	DefineCustomIntVariable("event_store.projection_batch_size",
-							"Largest number of events in a batch of a projection.",
-							NULL,
-							&es_guc_projection_batch_size,
-							10000,
-							1, 1000000,
-							PGC_SIGHUP,
-							0,
-							NULL, NULL, NULL);
-	DefineCustomIntVariable("event_store.projection_max_retries",
-							"How often a batch of a projection that fails is tried again.",
-							NULL,
-							&es_guc_projection_max_retries,
-							5,
-							0, 1000000,
-							PGC_SIGHUP,
-							0,
-							NULL, NULL, NULL);
-	DefineCustomIntVariable("event_store.projection_retry_time",
-							"How long a batch that has failed waits for the first retry; later ones wait longer, up to 60 times as long.",
-							NULL,
-							&es_guc_projection_retry_time,
-							1000,
-							1, 3600000,
-							PGC_SIGHUP,
-							GUC_UNIT_MS,
-							NULL, NULL, NULL);
-
 	/* event_store.notify: does the sequencer tell listeners of new events? */
 	DefineCustomBoolVariable("event_store.notify",
 							 "Sends NOTIFY event_store with the new head of the log, once for each batch.",
@@ -206,6 +177,105 @@ define_launcher_settings(void)
 							 PGC_SIGHUP,
 							 0,
 							 NULL, NULL, NULL);
+}
+
+/*
+ * Defines the settings of the projections' workers.
+ */
+static void
+define_projection_settings(void)
+{
+	/*
+	 * event_store.projections: do workers run the projections?  When it is
+	 * off, es_run_projections() does, and inline ones run anyway.
+	 */
+	DefineCustomBoolVariable("event_store.projections",
+							 "Runs the projections of each database that has any.",
+							 "When off, only es_run_projections() moves asynchronous projections.",
+							 &es_guc_projections,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+
+	/*
+	 * event_store.max_projection_workers: how many processes share the
+	 * projections of one database; never more than there are tasks.
+	 *
+	 * Too small: slow projections delay others.  Too big: worker processes
+	 * (max_worker_processes) and connections to the disk are taken from
+	 * others.
+	 */
+	DefineCustomIntVariable("event_store.max_projection_workers",
+							"Number of worker processes for the projections of a database.",
+							NULL,
+							&es_guc_max_projection_workers,
+							4,
+							1, 64,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	/*
+	 * event_store.max_projections: for how many projections there is room in
+	 * shared memory, in all databases; one that is split counts as many times
+	 * as it has partitions.
+	 *
+	 * Too small: the others work, but es_projections and es_wait must read
+	 * from tables how far they are.
+	 */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("event_store.max_projections",
+								"Number of projections whose progress is kept in shared memory.",
+								"A projection with partitions counts once for each.",
+								&es_guc_max_projections,
+								256,
+								1, 100000,
+								PGC_POSTMASTER,
+								0,
+								NULL, NULL, NULL);
+
+	/*
+	 * event_store.projection_batch_size: how many events one transaction of a
+	 * projection applies at most, unless the projection says otherwise.
+	 *
+	 * Too small: catching up takes longer.  Too big: long transactions, and
+	 * more to do again after an error.
+	 */
+	DefineCustomIntVariable("event_store.projection_batch_size",
+							"Number of events that a projection applies in one transaction, at most.",
+							NULL,
+							&es_guc_projection_batch_size,
+							10000,
+							1, 1000000,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+
+	/*
+	 * event_store.projection_max_retries and .projection_retry_time: how often
+	 * a batch that fails is tried again before the projection's policy
+	 * decides, and how long after the first failure; then twice as long each
+	 * time, at most 60 times as long.
+	 */
+	DefineCustomIntVariable("event_store.projection_max_retries",
+							"How often a batch of a projection that fails is tried again.",
+							"Then the projection stops, or skips the event, as its on_error says.",
+							&es_guc_projection_max_retries,
+							5,
+							0, 1000000,
+							PGC_SIGHUP,
+							0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("event_store.projection_retry_time",
+							"Time after which a batch of a projection that has failed is tried again.",
+							"It doubles with each failure, up to 60 times of it.",
+							&es_guc_projection_retry_time,
+							1000,
+							1, 3600000,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL, NULL, NULL);
 }
 
 void
@@ -248,6 +318,7 @@ es_guc_init(void)
 
 	define_sequencer_settings();
 	define_launcher_settings();
+	define_projection_settings();
 	MarkGUCPrefixReserved("event_store");
 }
 

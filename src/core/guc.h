@@ -37,6 +37,15 @@ extern int	es_guc_launcher_nap_time;
 /* event_store.notify */
 extern bool es_guc_notify;
 
+/* event_store.projections */
+extern bool es_guc_projections;
+
+/* event_store.max_projection_workers */
+extern int	es_guc_max_projection_workers;
+
+/* event_store.max_projections: tasks */
+extern int	es_guc_max_projections;
+
 /* event_store.projection_batch_size */
 extern int	es_guc_projection_batch_size;
 

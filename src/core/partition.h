@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * partition.h
- *	  Which part of a split log a stream belongs to.
+ *	  To which part of a projection a stream belongs.
  *
  * Copyright (c) 2026, event_store contributors
  *
@@ -13,13 +13,12 @@
 #define ES_MAX_PARTITIONS	64
 
 /*
- * Returns the number of the partition, from 0 to partitions - 1, that a stream
- * belongs to.
+ * Returns the part, 0 to partitions - 1, of a stream whose id is length bytes.
  *
- * Depends on the bytes of the id alone, so that all servers agree, and must
- * never change: checkpoints rely on it.
+ * Depends on nothing else, for ever: checkpoints of the parts tell which
+ * events are applied.  partitions must be from 1 to ES_MAX_PARTITIONS.
  */
-extern int	es_stream_partition_of(const char *stream_id, int length,
+extern int	es_stream_partition_of(const char *bytes, int length,
 								   int partitions);
 
 #endif							/* ES_CORE_PARTITION_H */

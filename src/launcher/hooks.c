@@ -47,6 +47,7 @@
 #include "core/compat.h"
 #include "core/names.h"
 #include "launcher/launcher.h"
+#include "worker/tasks.h"
 #include "worker/worker.h"
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
@@ -194,8 +195,8 @@ database_to_hold(Node *statement)
 }
 
 /*
- * Makes a committed prepared transaction known: it may have appended, or
- * created or dropped the extension.  Nothing of that is known here.
+ * Makes a committed prepared transaction known: it may have appended, changed
+ * projections, or created or dropped the extension.  Nothing of that is known here.
  */
 static void
 after_commit_prepared(void)
@@ -203,6 +204,8 @@ after_commit_prepared(void)
 	EsWorkerSlot *slot = es_worker_find(MyDatabaseId, false);
 
 	es_worker_appended(GetFlushRecPtr(NULL));
+	if (slot != NULL)
+		es_tasks_changed_now(MyDatabaseId);
 	if (OidIsValid(get_extension_oid(ES_EXTENSION_NAME, true)))
 		done.extension_created = slot == NULL || slot->pid == 0;
 	else
@@ -348,7 +351,10 @@ after_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel,
 	if (!done.committed)
 		return;
 	if (done.request_prepared)
+	{
 		es_worker_send_request_at_once();
+		es_tasks_changed_now(MyDatabaseId);
+	}
 	if (done.database_created)
 		es_worker_wake_launcher();
 	memset(&done, 0, sizeof(done));

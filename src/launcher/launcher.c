@@ -24,6 +24,8 @@
  *	  decided here, and after a crash of the server by a new launcher, which
  *	  knows nothing.
  *
+ *	  Projection workers come after the sequencers: pool.c.
+ *
  *	  What is in the way of everybody (a setting) is logged once, until it has
  *	  been seen to be gone.
  *
@@ -56,6 +58,8 @@
 #include "core/guc.h"
 #include "core/names.h"
 #include "launcher/launcher.h"
+#include "launcher/pool.h"
+#include "worker/tasks.h"
 #include "worker/worker.h"
 
 /* The postmaster starts a launcher that has ended again after this time. */
@@ -99,6 +103,7 @@ typedef struct Database
 									 * allocated with the hash table */
 	TimestampTz registered_at;
 	uint64		batches;		/* of its slot, when it was started */
+	EsPool		pool;			/* its projection workers */
 } Database;
 
 /*
@@ -115,6 +120,9 @@ static struct
 	bool		deferred;		/* some wait for unsettled ones */
 
 	TimestampTz no_worker_until;	/* there was none to be had */
+	TimestampTz no_pool_worker_until;	/* the same for projections */
+	int			pool_missing;	/* projection workers without a process */
+	int			pool_without;	/* databases that have none therefore */
 	TimestampTz lost_request_at;	/* last time that one was looked at */
 	bool		told_of_workers;	/* it has been logged already */
 	bool		told_of_slots;
@@ -164,6 +172,7 @@ read_databases(void)
 		{
 			database->no_store = false;
 			database->handle = NULL;
+			database->pool.started = NIL;
 		}
 		database->name = row->datname;
 		database->exists = true;
@@ -209,6 +218,7 @@ refresh_databases(void)
 			continue;
 		if (database->handle != NULL)
 			pfree(database->handle);
+		es_pool_forget(&database->pool);
 		(void) hash_search(launcher.databases, &database->oid, HASH_REMOVE,
 						   NULL);
 	}
@@ -261,6 +271,7 @@ note_end(Database *database)
 	pfree(database->handle);
 	database->handle = NULL;
 	launcher.no_worker_until = 0;	/* its process is free */
+	launcher.no_pool_worker_until = 0;
 	if (slot == NULL)
 		return;
 
@@ -364,11 +375,10 @@ is_due(Database *database, EsWorkerSlot *slot)
 	return false;
 }
 
-/*
- * Fills in what the postmaster must know of a sequencer.
- */
-static void
-describe_sequencer(const Database *database, BackgroundWorker *worker)
+void
+es_launcher_describe_worker(BackgroundWorker *worker, Oid database_oid,
+							const char *name, const char *function,
+							const char *kind)
 {
 	int			length;
 
@@ -378,15 +388,14 @@ describe_sequencer(const Database *database, BackgroundWorker *worker)
 	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker->bgw_restart_time = BGW_NEVER_RESTART;
 	strlcpy(worker->bgw_library_name, ES_EXTENSION_NAME, BGW_MAXLEN);
-	strlcpy(worker->bgw_function_name, "es_sequencer_main", BGW_MAXLEN);
-	strlcpy(worker->bgw_type, "event_store sequencer", BGW_MAXLEN);
-	worker->bgw_main_arg = ObjectIdGetDatum(database->oid);
+	strlcpy(worker->bgw_function_name, function, BGW_MAXLEN);
+	snprintf(worker->bgw_type, BGW_MAXLEN, "event_store %s", kind);
+	worker->bgw_main_arg = ObjectIdGetDatum(database_oid);
 	worker->bgw_notify_pid = MyProcPid;
 
 	/* A name that is cut must not end within a character. */
 	length = snprintf(worker->bgw_name, BGW_MAXLEN,
-					  "event_store sequencer for database %s",
-					  NameStr(database->name));
+					  "event_store %s for database %s", kind, name);
 	if (length >= BGW_MAXLEN)
 	{
 		length = BGW_MAXLEN - 1;
@@ -411,7 +420,8 @@ start_sequencer(Database *database, EsWorkerSlot *slot)
 	 * session that asks has committed.
 	 */
 	pg_atomic_write_u32(&slot->requested, ES_REQUEST_NONE);
-	describe_sequencer(database, &worker);
+	es_launcher_describe_worker(&worker, database->oid, NameStr(database->name),
+								"es_sequencer_main", "sequencer");
 	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
 	slot->ended_on_request = false;
 	database->batches = slot->batches;
@@ -476,7 +486,7 @@ look_after(Database *database)
 	if (launcher.no_worker_until <= launcher.now &&
 		start_sequencer(database, slot))
 		return;
-	if (launcher.unsettled > 0)
+	if (launcher.unsettled > 0 || es_pool_make_room())
 	{
 		launcher.deferred = true;
 		return;
@@ -532,6 +542,70 @@ tell_of_shortages(void)
 }
 
 /*
+ * Starts projection workers in a database, at most so many as are to run there.
+ */
+static void
+start_projection_workers(Database *database, int most)
+{
+	int			running;
+	int			lacking;
+
+	if (!database->connectable)
+		return;
+	lacking = es_pool_lacks(&database->pool, database->oid, launcher.now,
+							&launcher.wake_at, &running);
+	while (lacking > 0 && running < most)
+	{
+		if (launcher.no_pool_worker_until > launcher.now ||
+			!es_pool_start(&database->pool, database->oid,
+						   NameStr(database->name), launcher.now))
+			break;
+		running++;
+		lacking--;
+	}
+	if (lacking == 0 || running >= most)
+		return;
+
+	/* Sequencers that look around, or workers that leave, make room soon. */
+	if (launcher.unsettled > 0 || (running == 0 && es_pool_make_room()))
+		return;
+	if (launcher.no_pool_worker_until <= launcher.now)
+		launcher.no_pool_worker_until =
+			TimestampTzPlusMilliseconds(launcher.now, NO_WORKER_RETRY_MS);
+	wake_at(launcher.no_pool_worker_until);
+	launcher.pool_missing += lacking;
+	if (running == 0)
+		launcher.pool_without++;
+}
+
+/*
+ * Starts the projection workers that are missing: one in each database comes
+ * before several in one.
+ */
+static void
+start_projections(void)
+{
+	HASH_SEQ_STATUS status;
+	Database   *database;
+
+	hash_seq_init(&status, launcher.databases);
+	while ((database = hash_seq_search(&status)) != NULL)
+	{
+		if (es_pool_look(&database->pool, database->oid, launcher.now))
+			launcher.no_worker_until = launcher.no_pool_worker_until = 0;
+	}
+	launcher.pool_missing = launcher.pool_without = 0;
+	hash_seq_init(&status, launcher.databases);
+	while ((database = hash_seq_search(&status)) != NULL)
+		start_projection_workers(database, 1);
+	hash_seq_init(&status, launcher.databases);
+	while ((database = hash_seq_search(&status)) != NULL)
+		start_projection_workers(database, es_guc_max_projection_workers);
+	if (launcher.unsettled == 0)
+		es_pool_tell_of_shortage(launcher.pool_missing, launcher.pool_without);
+}
+
+/*
  * Looks at all databases again when a session found no free slot for its
  * request: it could not say which it is.
  */
@@ -576,6 +650,7 @@ start_missing(void)
 	while ((database = hash_seq_search(&status)) != NULL)
 		look_after(database);
 	tell_of_shortages();
+	start_projections();
 }
 
 /*
@@ -631,10 +706,13 @@ reload(void)
 	int			i;
 
 	ProcessConfigFile(PGC_SIGHUP);
-	es_worker_set_enabled(es_guc_sequencer);
+	es_worker_set_enabled(es_guc_sequencer, es_guc_projections);
 	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
 	for (i = 0; i < es_worker_nslots(); i++)
+	{
 		es_worker_slot(i)->retry_at = 0;
+		es_worker_slot(i)->pool_retry_at = 0;
+	}
 	LWLockRelease(es_worker_lock());
 }
 
@@ -654,7 +732,7 @@ set_up(void)
 
 	on_shmem_exit(forget_launcher, (Datum) 0);
 	es_worker_set_launcher(my_proc_number_compat());
-	es_worker_set_enabled(es_guc_sequencer);
+	es_worker_set_enabled(es_guc_sequencer, es_guc_projections);
 
 	if (!XLogLogicalInfoActive())
 		ereport(WARNING,

@@ -23,6 +23,8 @@
 #include "core/error.h"
 #include "log/log.h"
 
+EsAfterAppend es_log_after_append_hook = NULL;
+
 PG_FUNCTION_INFO_V1(es_append);
 PG_FUNCTION_INFO_V1(es_append_batch);
 PG_FUNCTION_INFO_V1(es_append_json);
@@ -134,7 +136,11 @@ append_events(const EsAppend *append)
 		/* The same as a retry will get, also if a trigger appends more. */
 		result = stream->head + append->nevents;
 		if (append->nevents > 0)
+		{
 			es_insert_events(events, &store, stream, append);
+			if (es_log_after_append_hook != NULL)
+				es_log_after_append_hook(events, &store);
+		}
 	}
 
 	/* The lock stays: it tells a locker of the whole table that we write. */

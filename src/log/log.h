@@ -122,6 +122,18 @@ extern bool es_xact_unverified(int64 *tx, int32 *from, int32 *to);
 extern void es_xact_set_verified(void);
 
 /*
+ * For es_log_after_append_hook: tells which ordinals, of *tx, it has not dealt
+ * with, *from to before *to; returns false when there are none.  The other one
+ * notes that it has dealt with all before `ordinal`, or is about to: if this
+ * subtransaction rolls back, it has not.
+ */
+extern bool es_xact_unprojected(int64 *tx, int32 *from, int32 *to);
+extern void es_xact_set_projected(int32 ordinal);
+
+/* Has this transaction appended events, or copied recorded ones? */
+extern bool es_xact_has_written(void);
+
+/*
  * Is the tx, of an event to be copied, beyond what the sequence has given out?
  */
 extern bool es_xact_is_ahead(Oid sequence, int64 tx);
@@ -234,6 +246,14 @@ extern void es_check_metadata(Datum metadata);
 extern void es_check_schema_version(int32 schema_version);
 
 /* ---------- append.c ---------- */
+
+/*
+ * Called when events were appended, in whatever way, at the end of the
+ * function or statement that did it; if it raises an error, that fails.
+ * events is open, and locked in ROW EXCLUSIVE mode at least.
+ */
+typedef void (*EsAfterAppend) (Relation events, const EsStore *store);
+extern EsAfterAppend es_log_after_append_hook;
 
 /*
  * Raises PE001: the stream is not at the version that the caller expected.

@@ -393,6 +393,8 @@ es_events_after_insert(PG_FUNCTION_ARGS)
 		es_xact_set_verified();
 	}
 	es_xact_settle_copies();
+	if (es_log_after_append_hook != NULL)
+		es_log_after_append_hook(trigdata->tg_relation, &store);
 	return PointerGetDatum(NULL);
 }
 

@@ -45,12 +45,14 @@ typedef struct SavedOrdinal
 {
 	int			level;			/* nesting level of the subtransaction */
 	int32		ordinal;		/* next ordinal when it began to append */
+	int32		projected;		/* projected_ordinal at that time */
 } SavedOrdinal;
 
 static int64 current_tx = 0;	/* 0: no append yet */
 static Oid	tx_sequence = InvalidOid;	/* where it came from */
 static int32 next_ordinal = 0;
 static int32 verified_ordinal = 0;	/* all before it are known to be stored */
+static int32 projected_ordinal = 0; /* the hook has dealt with all before it */
 
 /* Greatest tx among the events copied, 0 if none, and whose it must not be */
 static int64 copied_tx = 0;
@@ -68,7 +70,7 @@ static int	saved_used = 0;
 static int	saved_size = 0;
 
 /*
- * Saves the next ordinal before the first append of this nesting level.
+ * Saves the ordinals before the first append of this nesting level.
  */
 static void
 save_ordinal(void)
@@ -92,6 +94,7 @@ save_ordinal(void)
 	}
 	saved[saved_used].level = level;
 	saved[saved_used].ordinal = next_ordinal;
+	saved[saved_used].projected = projected_ordinal;
 	saved_used++;
 }
 
@@ -281,6 +284,28 @@ es_xact_set_verified(void)
 	verified_ordinal = next_ordinal;
 }
 
+bool
+es_xact_unprojected(int64 *tx, int32 *from, int32 *to)
+{
+	*tx = current_tx;
+	*from = projected_ordinal;
+	*to = next_ordinal;
+	return projected_ordinal < next_ordinal;
+}
+
+void
+es_xact_set_projected(int32 ordinal)
+{
+	save_ordinal();
+	projected_ordinal = ordinal;
+}
+
+bool
+es_xact_has_written(void)
+{
+	return next_ordinal > 0 || max_told_copy > 0;
+}
+
 /*
  * Finishes what is left to do before a commit, and forgets everything at the
  * end of a transaction.  Only the former may fail.
@@ -312,6 +337,7 @@ xact_callback(XactEvent event, void *arg)
 			copied_tx = 0;
 			next_ordinal = 0;
 			verified_ordinal = 0;
+			projected_ordinal = 0;
 			saved_used = 0;
 			es_stream_at_end();
 			break;
@@ -333,7 +359,11 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
 		while (saved_used > 0 && saved[saved_used - 1].level >= level)
-			next_ordinal = saved[--saved_used].ordinal;
+		{
+			saved_used--;
+			next_ordinal = saved[saved_used].ordinal;
+			projected_ordinal = saved[saved_used].projected;
+		}
 		verified_ordinal = Min(verified_ordinal, next_ordinal);
 		es_stream_at_subabort(level);
 

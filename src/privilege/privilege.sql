@@ -50,6 +50,8 @@ REVOKE ALL ON FUNCTION
   es_wait_for_log(interval),
   es_wait_for_position(bigint, interval),
   es_sequencer_status(),
+  es_wait(text, interval),
+  es_projection_status(),
   es_snapshots_before_write(),
   es_save_snapshot(text, bigint, jsonb, text),
   es_load_snapshot(text, bigint, text),

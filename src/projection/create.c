@@ -375,27 +375,6 @@ get_relation(const char *name)
 }
 
 /*
- * Raises an error for a view that cannot be what is asked for.
- */
-static void
-check_view(const NewRow *row, const EsView *view)
-{
-	if (row->partitions > 1 && view->order_dependent && !view->keyed_by_stream)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("projection \"%s\" cannot be split into partitions",
-						row->name),
-				 errdetail("Its query has aggregates that depend on the order of events, over events of several streams; partitions apply those in no common order."),
-				 errhint("Add stream_id to GROUP BY, or do without partitions.")));
-	if (row->is_inline && view->uses_position)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("projection \"%s\" cannot be inline", row->name),
-				 errdetail("Its query uses the position or time of commit of events, which are not known before the commit."),
-				 errhint("Use mode async, or recorded_at, stream_id and version.")));
-}
-
-/*
  * Makes the tables, empty, as the owner; returns their names.
  */
 static void
@@ -411,7 +390,7 @@ make_tables(const EsStore *store, EsProjection *projection, const NewRow *row,
 	es_run_as(store, projection, &saved);
 	SPI_connect();
 	view = es_view_analyze(store, projection->query);
-	check_view(row, view);
+	es_view_check_mode(view, row->name, row->partitions, row->is_inline);
 	foreach(lc, es_view_create_sql(view, table, view->needs_state ? state : NULL))
 		execute_sql(lfirst(lc));
 	values[0] = Int32GetDatum(projection->id);

@@ -22,6 +22,7 @@
  *	  mode.c       from async to inline and back
  *	  rebuild.c, verify.c
  *	  pool.c       the workers
+ *	  report.c     what there is to say of failures and builds
  *	  wait.c       sessions that wait for a projection
  *
  *	  Words: a projection is split into partitions, most have one; a partition
@@ -142,6 +143,12 @@ typedef struct EsBatch
  * changed; whoever keeps one over such a call calls es_projection_pin first.
  */
 extern List *es_registry_list(const EsStore *store);
+
+/*
+ * Is there an inline projection?  Costs nothing as long as nothing has changed;
+ * otherwise like es_registry_list.
+ */
+extern bool es_registry_has_inline(const EsStore *store);
 
 /* Has something changed since es_registry_list() was called last?  Cheap. */
 extern bool es_registry_is_stale(void);
@@ -327,6 +334,12 @@ extern char *es_view_source(const EsStore *store,
  */
 extern EsView *es_view_of(const EsStore *store, const EsProjection *projection);
 
+/*
+ * Raises 0A000 for a view that cannot be split so, or cannot be inline.
+ */
+extern void es_view_check_mode(const EsView *view, const char *name, int partitions,
+						  bool is_inline);
+
 /* ---------- task.c ---------- */
 
 /*
@@ -400,12 +413,29 @@ extern int64 es_view_fill(const EsStore *store, EsProjection *projection,
 /*
  * Makes an async projection inline, in this transaction: locks es_events
  * against appends, waits until all events have their positions, and works
- * them off.
+ * them off.  The caller locks the store before, and looks the projection up
+ * again after: its struct is another one.
+ *
+ * Raises 55000 when this transaction has appended, or events have no positions
+ * and no sequencer is there to give them any; 0A000 for a projection that
+ * cannot be inline; 42501 when its owner may not have inline projections.
  */
 extern void es_mode_set_inline(const EsStore *store, EsProjection *projection);
 
-/* Makes an inline projection async. */
+/* Makes an inline projection async; the same holds. */
 extern void es_mode_set_async(const EsStore *store, EsProjection *projection);
+
+/*
+ * Locks es_events against appends to the end of the transaction: nobody runs
+ * an inline projection, or knows it as it was.
+ */
+extern void es_mode_lock_appends(const EsStore *store);
+
+/*
+ * Raises an error unless the projection's owner may have inline projections.
+ */
+extern void es_mode_check_owner(const EsStore *store,
+								const EsProjection *projection);
 
 /* ---------- failure.c ---------- */
 
@@ -428,10 +458,48 @@ extern bool es_failure_is_resting(const EsStore *store, int32 projection_id,
 extern void es_failure_clear(const EsStore *store, int32 projection_id,
 							 int partition);
 
+/* ---------- report.c ---------- */
+
+/*
+ * A row of es_projection_failures.
+ */
+typedef struct EsFailure
+{
+	int			attempts;
+	bool		failed;			/* is not tried any more */
+	char	   *code;			/* SQLSTATE */
+	char	   *message;
+	int64		first_position;
+	int64		last_position;
+} EsFailure;
+
+/*
+ * Reads the failure of a task; of any task of the projection with a partition
+ * of -1.  Returns false if there is none.  Strings are in the current memory
+ * context.
+ */
+extern bool es_failure_read(const EsStore *store, int32 projection_id,
+							int partition, EsFailure *failure);
+
+/*
+ * Shows in es_projections how far a build or rebuild by this session is, until
+ * the transaction ends, and every few seconds in the log.  To be called often;
+ * first with done = 0.  Cheap.  Invalidates no struct of the registry.
+ */
+extern void es_task_report_progress(const EsStore *store, int32 projection_id,
+									int64 done, int64 total);
+
 /* ---------- inline.c ---------- */
 
 /* Registers the hook of the appends. */
 extern void es_inline_init(void);
+
+/*
+ * Runs a projection that is about to become inline over the events that this
+ * transaction has appended: the projection itself did, catching up.
+ */
+extern void es_inline_take_over(const EsStore *store,
+								EsProjection *projection);
 
 /* ---------- pool.c ---------- */
 

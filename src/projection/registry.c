@@ -38,6 +38,7 @@
 
 #include "core/compat.h"
 #include "projection/projection.h"
+#include "worker/tasks.h"
 
 PG_FUNCTION_INFO_V1(es_projection_definitions_changed);
 
@@ -65,6 +66,7 @@ static struct
 	bool		callbacks;		/* are they registered? */
 	Oid			table;			/* OID of the table when it was read */
 	bool		fresh;			/* is what follows what the table says? */
+	bool		has_inline;		/* is one of them inline? */
 	List	   *projections;	/* of Entry * */
 	List	   *reading;		/* those that are being read */
 	List	   *result;			/* the same as EsProjection *, for callers */
@@ -502,8 +504,10 @@ replace_entries(List *entries)
 	list_free(old);
 	list_free(registry.result);
 	registry.result = NIL;
+	registry.has_inline = false;
 	foreach(lc, entries)
 	{
+		registry.has_inline |= ((Entry *) lfirst(lc))->projection.is_inline;
 		((Entry *) lfirst(lc))->seen = false;
 		registry.result = lappend(registry.result, lfirst(lc));
 	}
@@ -555,6 +559,14 @@ es_registry_list(const EsStore *store)
 		read_table(store);
 	free_retired();
 	return registry.result;
+}
+
+bool
+es_registry_has_inline(const EsStore *store)
+{
+	if (unlikely(!registry.fresh))
+		(void) es_registry_list(store);
+	return registry.has_inline;
 }
 
 bool
@@ -642,5 +654,6 @@ es_projection_definitions_changed(PG_FUNCTION_ARGS)
 	register_callbacks();
 	registry.fresh = false;
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	es_tasks_changed();
 	PG_RETURN_POINTER(NULL);	/* not SQL's NULL: a trigger must not */
 }

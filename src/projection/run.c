@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 
 #include "projection/projection.h"
+#include "worker/tasks.h"
 
 PG_FUNCTION_INFO_V1(es_run_projections);
 
@@ -82,5 +83,6 @@ es_run_projections(PG_FUNCTION_ARGS)
 	}
 	foreach(lc, tasks)
 		events += run_task(&store, lfirst(lc));
+	es_tasks_changed();
 	PG_RETURN_INT64(events);
 }

@@ -93,6 +93,13 @@ es_task_lock(int32 projection_id, int partition, bool wait)
 {
 	LOCKTAG		tag;
 
+	/* An old snapshot would show an old checkpoint. */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a projection cannot be run or changed in a transaction with isolation level repeatable read or serializable"),
+				 errhint("Use isolation level read committed.")));
+
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) projection_id,
 						 (uint32) partition, ES_LOCK_PROJECTION);
 	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)

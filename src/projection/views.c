@@ -91,6 +91,25 @@ es_view_of(const EsStore *store, const EsProjection *projection)
 	return view;
 }
 
+void
+es_view_check_mode(const EsView *view, const char *name, int partitions,
+			  bool is_inline)
+{
+	if (partitions > 1 && view->order_dependent && !view->keyed_by_stream)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("projection \"%s\" cannot be split into partitions",
+						name),
+				 errdetail("Its query has aggregates that depend on the order of events, over events of several streams; partitions apply those in no common order."),
+				 errhint("Add stream_id to GROUP BY, or do without partitions.")));
+	if (is_inline && view->uses_position)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("projection \"%s\" cannot be inline", name),
+				 errdetail("Its query uses the position or time of commit of events, which are not known before the commit."),
+				 errhint("Use mode async, or recorded_at, stream_id and version.")));
+}
+
 /*
  * Prepares one of the two statements, unless it is.
  */

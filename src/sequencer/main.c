@@ -26,7 +26,6 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -78,21 +77,7 @@ allow_own_plugin(void)
 void
 es_sequencer_start_process(Oid database_oid)
 {
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(database_oid, InvalidOid, 0);
-
-	/* What a database or the file may have set must not get in our way. */
-	SetConfigOption("search_path", "", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("row_security", "off", PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("session_replication_role", "origin", PGC_SUSET, PGC_S_OVERRIDE);
-
+	es_worker_connect(database_oid);
 	allow_own_plugin();
 }
 
@@ -331,6 +316,23 @@ handle_error(const EsSequencer *seq, EsWorkerSlot *slot)
 }
 
 /*
+ * Lets the launcher know whether there are projections: if not it need not
+ * start a process to find out.
+ */
+static void
+look_for_projections(EsWorkerSlot *slot)
+{
+	EsStore		store;
+	bool		result;
+
+	StartTransactionCommand();
+	result = es_catalog_lock_store(&store) &&
+		es_catalog_has_projections(&store);
+	CommitTransactionCommand();
+	es_worker_set_projections(slot, result);
+}
+
+/*
  * Main function of the sequencer of a database.
  */
 void
@@ -346,6 +348,7 @@ es_sequencer_main(Datum main_arg)
 
 	PG_TRY();
 	{
+		look_for_projections(slot);
 		if (es_sequencer_open(&seq, slot))
 		{
 			es_worker_set_state(slot, ES_SEQUENCER_READING);

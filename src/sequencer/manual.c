@@ -33,6 +33,7 @@
 #include "core/names.h"
 #include "sequencer/sequencer.h"
 #include "sequencer/wait.h"
+#include "worker/tasks.h"
 
 PG_FUNCTION_INFO_V1(es_sequence);
 
@@ -251,5 +252,9 @@ es_sequence(PG_FUNCTION_ARGS)
 	raise_answer(round);
 	events = round->events;
 	dsm_detach(segment);
+
+	/* No sequencer tells projection workers of it. */
+	if (es_worker_is_preloaded())
+		es_tasks_changed_now(MyDatabaseId);
 	PG_RETURN_INT64(events);
 }

@@ -14,11 +14,9 @@
 #include "commands/async.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "replication/syncrep.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -44,22 +42,6 @@ es_publish_check_flag(void)
 		elog(ERROR, "sequencer is about to write while it is marked as decoding");
 }
 
-/*
- * Lets the commit of this transaction not wait for the disk: what is lost in a
- * crash is made again from the WAL, the same.
- *
- * Where there are synchronous standbys it waits for them as the settings say:
- * one that is promoted has no WAL of ours to make the same positions from.
- */
-static void
-relax_commit(void)
-{
-	if (SyncRepStandbyNames == NULL || SyncRepStandbyNames[0] == '\0')
-		(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
-								 false);
-}
-
 void
 es_publish_begin(EsSequencer *seq)
 {
@@ -74,7 +56,7 @@ es_publish_begin(EsSequencer *seq)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("event store was dropped while its sequencer was at work")));
 	seq->store = store;
-	relax_commit();
+	es_worker_relax_commit();
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
@@ -93,6 +75,7 @@ es_publish_progress(EsSequencer *seq)
 {
 	EsWorkerSlot *slot = seq->slot;
 	XLogRecPtr	lsn = es_wal_position(seq->wal);
+	bool		moved;
 
 	if (slot == NULL)
 		return;
@@ -101,12 +84,16 @@ es_publish_progress(EsSequencer *seq)
 	if (seq->min_copied_tx != 0)
 		lsn = Min(lsn, seq->copied_lsn - 1);
 
-	if (pg_atomic_read_u64(&slot->head) == (uint64) seq->tail.head &&
+	moved = pg_atomic_read_u64(&slot->head) != (uint64) seq->tail.head;
+	if (!moved &&
 		pg_atomic_read_u64(&slot->sequenced_lsn) == lsn)
 		return;
 	pg_atomic_write_u64(&slot->head, (uint64) seq->tail.head);
 	pg_atomic_write_u64(&slot->sequenced_lsn, lsn);
-	ConditionVariableBroadcast(&slot->changed);
+	if (moved)
+		es_worker_tell_of_head(slot);
+	else
+		ConditionVariableBroadcast(&slot->changed);
 }
 
 /*

@@ -43,11 +43,8 @@ typedef struct Goal
 	TimestampTz deadline;		/* TIMESTAMP_INFINITY for none */
 } Goal;
 
-/*
- * Returns the time at which a wait must end.
- */
-static TimestampTz
-get_deadline(FunctionCallInfo fcinfo, int argument)
+TimestampTz
+es_wait_get_deadline(FunctionCallInfo fcinfo, int argument)
 {
 	Interval   *timeout;
 	int64		microseconds;
@@ -229,7 +226,7 @@ es_wait_until_sequenced(EsWorkerSlot *slot, const EsStore *store,
 Datum
 es_wait_for_log(PG_FUNCTION_ARGS)
 {
-	TimestampTz deadline = get_deadline(fcinfo, 0);
+	TimestampTz deadline = es_wait_get_deadline(fcinfo, 0);
 	EsStore		store;
 
 	es_catalog_get_store(&store);
@@ -253,7 +250,7 @@ es_wait_for_position(PG_FUNCTION_ARGS)
 				 errmsg("position must not be null")));
 	goal.by_position = true;
 	goal.position = PG_GETARG_INT64(0);
-	goal.deadline = get_deadline(fcinfo, 1);
+	goal.deadline = es_wait_get_deadline(fcinfo, 1);
 	if (goal.position < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

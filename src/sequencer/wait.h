@@ -11,9 +11,16 @@
 #define ES_SEQUENCER_WAIT_H
 
 #include "datatype/timestamp.h"
+#include "fmgr.h"
 
 #include "catalog/catalog.h"
 #include "worker/worker.h"
+
+/*
+ * Returns the time at which a wait must end, from an argument of type interval:
+ * DT_NOEND for NULL.  Raises 22023 when it is negative.
+ */
+extern TimestampTz es_wait_get_deadline(FunctionCallInfo fcinfo, int argument);
 
 /*
  * Returns the slot of this database; raises PE007 when no sequencer can be

@@ -30,22 +30,27 @@
 #include "core/compat.h"
 #include "core/guc.h"
 #include "core/names.h"
+#include "worker/tasks.h"
 #include "worker/worker.h"
 
 #define TRANCHE_NAME	"event_store"
 
 /*
- * How long es_worker_hold waits for the sequencer before it sends SIGTERM, and
+ * How long es_worker_hold waits for workers before it sends SIGTERM, and
  * before it goes on anyway.
  */
 #define HOLD_PATIENCE_MS	300
 #define HOLD_TIMEOUT_MS		15000
 
+/* Bits of EsShared.disabled */
+#define NO_SEQUENCERS	0x01
+#define NO_PROJECTIONS	0x02
+
 typedef struct EsShared
 {
 	pg_atomic_uint32 launcher;	/* procno of the launcher + 1, 0 for none */
 	pg_atomic_uint32 lost_request;	/* a request found no free slot */
-	pg_atomic_uint32 disabled;	/* no sequencers are started */
+	pg_atomic_uint32 disabled;	/* what the launcher does not start */
 	int			nslots;
 	EsWorkerSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } EsShared;
@@ -75,7 +80,7 @@ request_shared_memory(void)
 {
 	if (previous_request_hook)
 		previous_request_hook();
-	RequestAddinShmemSpace(shared_size());
+	RequestAddinShmemSpace(add_size(shared_size(), es_tasks_shared_size()));
 	RequestNamedLWLockTranche(TRANCHE_NAME, 1);
 }
 
@@ -105,6 +110,14 @@ clear_slot(EsWorkerSlot *slot)
 	slot->error_at = 0;
 	slot->error_code = 0;
 	slot->error_text[0] = '\0';
+	slot->ntasks = ES_UNKNOWN_TASKS;
+	slot->pool_batches = 0;
+	slot->pool_attached_at = 0;
+	slot->pool_failures = 0;
+	slot->pool_retry_at = 0;
+	slot->pool_error_at = 0;
+	slot->pool_error_code = 0;
+	slot->pool_error_text[0] = '\0';
 	pg_atomic_write_u32(&slot->requested, ES_REQUEST_NONE);
 	pg_atomic_write_u32(&slot->waiting, 0);
 	pg_atomic_write_u64(&slot->append_lsn, 0);
@@ -125,7 +138,9 @@ init_slot(EsWorkerSlot *slot)
 	pg_atomic_init_u64(&slot->sequenced_lsn, 0);
 	pg_atomic_init_u64(&slot->head, 0);
 	pg_atomic_init_u64(&slot->store, 0);
+	pg_atomic_init_u32(&slot->tasks_generation, 0);
 	ConditionVariableInit(&slot->changed);
+	ConditionVariableInit(&slot->applied);
 	clear_slot(slot);
 }
 
@@ -149,6 +164,7 @@ start_shared_memory(void)
 		for (i = 0; i < shared->nslots; i++)
 			init_slot(&shared->slots[i]);
 	}
+	es_tasks_start_shared();
 	lock = &GetNamedLWLockTranche(TRANCHE_NAME)->lock;
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -162,6 +178,7 @@ es_worker_init(void)
 	shmem_request_hook = request_shared_memory;
 	previous_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = start_shared_memory;
+	es_tasks_init();
 }
 
 bool
@@ -236,6 +253,7 @@ es_worker_free(Oid database_oid, bool force)
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	slot = find_slot(database_oid);
 	if (slot != NULL && slot->pid == 0 && slot->holders == 0 &&
+		es_tasks_count_workers(database_oid) == 0 &&
 		pg_atomic_read_u32(&slot->pins) == 0 &&
 		(force || pg_atomic_read_u32(&slot->requested) == ES_REQUEST_NONE))
 	{
@@ -243,8 +261,11 @@ es_worker_free(Oid database_oid, bool force)
 		freed = true;
 	}
 	LWLockRelease(lock);
-	if (freed)
-		ConditionVariableBroadcast(&slot->changed);
+	if (!freed)
+		return;
+	es_tasks_forget(database_oid);
+	ConditionVariableBroadcast(&slot->changed);
+	ConditionVariableBroadcast(&slot->applied);
 }
 
 /*
@@ -267,25 +288,55 @@ es_worker_set_store(EsWorkerSlot *slot, uint64 store, uint64 head)
 	pg_atomic_write_u64(&slot->head, head);
 	pg_memory_barrier();
 	pg_atomic_write_u64(&slot->store, store);
-	ConditionVariableBroadcast(&slot->changed);
+	es_worker_tell_of_head(slot);
 }
 
 void
-es_worker_set_enabled(bool enabled)
+es_worker_tell_of_head(EsWorkerSlot *slot)
 {
-	uint32		disabled = enabled ? 0 : 1;
+	ConditionVariableBroadcast(&slot->changed);
+	es_tasks_wake(slot->database_oid);
+}
+
+void
+es_worker_set_projections(EsWorkerSlot *slot, bool there_are)
+{
+	LWLockAcquire(lock, LW_EXCLUSIVE);
+	if (!there_are)
+		slot->ntasks = 0;
+	else if (slot->ntasks == 0)
+		slot->ntasks = ES_UNKNOWN_TASKS;
+	LWLockRelease(lock);
+	if (there_are)
+		es_worker_wake_launcher();
+}
+
+void
+es_worker_set_enabled(bool sequencers, bool projections)
+{
+	uint32		disabled = (sequencers ? 0 : NO_SEQUENCERS) |
+		(projections ? 0 : NO_PROJECTIONS);
 	int			i;
 
 	if (pg_atomic_exchange_u32(&shared->disabled, disabled) == disabled)
 		return;
 	for (i = 0; i < shared->nslots; i++)
+	{
 		ConditionVariableBroadcast(&shared->slots[i].changed);
+		ConditionVariableBroadcast(&shared->slots[i].applied);
+	}
 }
 
 bool
 es_worker_is_enabled(void)
 {
-	return pg_atomic_read_u32(&shared->disabled) == 0;
+	return (pg_atomic_read_u32(&shared->disabled) & NO_SEQUENCERS) == 0;
+}
+
+bool
+es_worker_projections_are_enabled(void)
+{
+	return (pg_atomic_read_u32(&shared->disabled) & NO_PROJECTIONS) == 0;
 }
 
 void
@@ -388,6 +439,8 @@ es_worker_wait_event(EsWaitEvent event)
 		[ES_WAIT_SEQUENCER_LINGER] = "EventStoreSequencerLinger",
 		[ES_WAIT_FOR_LOG] = "EventStoreWaitForLog",
 		[ES_WAIT_FOR_STOP] = "EventStoreWaitForStop",
+		[ES_WAIT_PROJECTION_MAIN] = "EventStoreProjectionMain",
+		[ES_WAIT_FOR_PROJECTION] = "EventStoreWaitForProjection",
 	};
 	static uint32 known[ES_N_WAIT_EVENTS];
 
@@ -660,11 +713,11 @@ add_holder(Oid database_oid)
 }
 
 /*
- * Tells the sequencer of a slot to leave, with force by a signal.  Returns
- * true when there is none (any more).
+ * Tells the workers of a database to leave, with force by a signal.  Returns
+ * true when there are none (any more).
  */
 static bool
-tell_to_leave(EsWorkerSlot *slot, bool force)
+tell_to_leave(EsWorkerSlot *slot, Oid database_oid, bool force)
 {
 	bool		gone;
 
@@ -677,6 +730,7 @@ tell_to_leave(EsWorkerSlot *slot, bool force)
 			kill(slot->pid, SIGTERM);
 		wake_process(slot->procno);
 	}
+	gone &= es_tasks_tell_to_leave(database_oid, force);
 	LWLockRelease(lock);
 	return gone;
 }
@@ -692,7 +746,7 @@ es_worker_hold(Oid database_oid)
 		return;
 	slot = add_holder(database_oid);
 	if (slot == NULL)
-		return;					/* then it has no sequencer */
+		return;					/* then it has no workers */
 
 	ConditionVariablePrepareToSleep(&slot->changed);
 	for (;;)
@@ -701,7 +755,7 @@ es_worker_hold(Oid database_oid)
 		bool		force = !forced &&
 			TimestampDifferenceExceeds(start, now, HOLD_PATIENCE_MS);
 
-		if (tell_to_leave(slot, force) ||
+		if (tell_to_leave(slot, database_oid, force) ||
 			TimestampDifferenceExceeds(start, now, HOLD_TIMEOUT_MS))
 			break;
 		forced = forced || force;

@@ -88,7 +88,22 @@ typedef struct EsWorkerSlot
 	int			error_code;		/* SQLSTATE, packed */
 	char		error_text[ES_MAX_ERROR_TEXT];
 
+	/*
+	 * The projection workers, under the lock too.  How many there are tell
+	 * their own places (tasks.h).
+	 */
+	int			ntasks;			/* ES_UNKNOWN_TASKS: nobody has looked */
+	uint64		pool_batches;	/* of projections, since the server was started */
+	TimestampTz pool_attached_at;	/* when one came last */
+	int			pool_failures;	/* of workers, in a row */
+	TimestampTz pool_retry_at;	/* when the launcher starts them again */
+	TimestampTz pool_error_at;	/* 0 when there was no error */
+	int			pool_error_code;
+	char		pool_error_text[ES_MAX_ERROR_TEXT];
+
 	/* Atomic */
+	pg_atomic_uint32 tasks_generation;	/* another one when projections have
+										 * changed */
 	pg_atomic_uint32 requested; /* a session wants a sequencer: EsRequest */
 	pg_atomic_uint32 pins;		/* sessions about to request one */
 	pg_atomic_uint32 waiting;	/* the sequencer sleeps until it is woken */
@@ -100,6 +115,10 @@ typedef struct EsWorkerSlot
 
 	/* Broadcast when one of the atomics, pid or state has changed */
 	ConditionVariable changed;
+
+	/* Broadcast when the position of a task, or what projections there are, has
+	 * changed, or a projection worker has left */
+	ConditionVariable applied;
 } EsWorkerSlot;
 
 /*
@@ -142,11 +161,12 @@ extern void es_worker_free(Oid database_oid, bool force);
 extern void es_worker_set_store(EsWorkerSlot *slot, uint64 store, uint64 head);
 
 /*
- * Tells sessions whether the launcher starts sequencers.  A session reads the
- * settings only between its statements.
+ * Tells sessions whether the launcher starts sequencers, and projection
+ * workers.  A session reads the settings only between its statements.
  */
-extern void es_worker_set_enabled(bool enabled);
+extern void es_worker_set_enabled(bool sequencers, bool projections);
 extern bool es_worker_is_enabled(void);
+extern bool es_worker_projections_are_enabled(void);
 
 /* Tells who the launcher is, procno -1 for nobody; wakes the launcher. */
 extern void es_worker_set_launcher(int procno);
@@ -179,16 +199,28 @@ typedef enum EsWaitEvent
 	ES_WAIT_SEQUENCER_MAIN,
 	ES_WAIT_SEQUENCER_LINGER,
 	ES_WAIT_FOR_LOG,
-	ES_WAIT_FOR_STOP
+	ES_WAIT_FOR_STOP,
+	ES_WAIT_PROJECTION_MAIN,
+	ES_WAIT_FOR_PROJECTION
 } EsWaitEvent;
 
-#define ES_N_WAIT_EVENTS	(ES_WAIT_FOR_STOP + 1)
+#define ES_N_WAIT_EVENTS	(ES_WAIT_FOR_PROJECTION + 1)
 
 /* Returns what WaitLatch wants to know. */
 extern uint32 es_worker_wait_event(EsWaitEvent event);
 
 /* Name of a state, as es_sequencer shows it */
 extern const char *es_worker_state_name(EsSequencerState state);
+
+/*
+ * Tells projection workers, and whoever else waits for it, of the new head.
+ */
+extern void es_worker_tell_of_head(EsWorkerSlot *slot);
+
+/*
+ * Tells the launcher what a sequencer has seen: are there projections?
+ */
+extern void es_worker_set_projections(EsWorkerSlot *slot, bool there_are);
 
 /*
  * Notes an error for es_sequencer.  Returns false if the slot had the same one
@@ -228,8 +260,8 @@ extern bool es_worker_take_lost_request(void);
 extern void es_worker_wake(EsWorkerSlot *slot);
 
 /*
- * Makes the sequencer of a database leave, waits until it has, and keeps the
- * launcher from starting another until es_worker_release or the end of this
+ * Makes the workers of a database leave, waits until they have, and keeps the
+ * launcher from starting others until es_worker_release or the end of this
  * process.
  *
  * Asks first, then sends SIGTERM, and gives up after a while: the caller's
@@ -244,5 +276,21 @@ extern void es_worker_hold(Oid database_oid);
  */
 extern void es_worker_release(Oid database_oid);
 extern void es_worker_release_all(void);
+
+/* ---------- process.c ---------- */
+
+/*
+ * Sets signal handlers, connects to the database, and sets what settings of
+ * the database or the file must not change for a worker.
+ */
+extern void es_worker_connect(Oid database_oid);
+
+/*
+ * Lets the commit of this transaction not wait for the disk: what is lost in a
+ * crash is made again, the same.
+ *
+ * Where there are synchronous standbys it waits for them as the settings say.
+ */
+extern void es_worker_relax_commit(void);
 
 #endif							/* ES_WORKER_WORKER_H */
