@@ -47,13 +47,17 @@ OBJS = \
 	src/monitor/monitor.o \
 	src/monitor/projections.o \
 	src/privilege/privilege.o \
+	src/projection/alter.o \
 	src/projection/apply.o \
+	src/projection/args.o \
 	src/projection/batch.o \
 	src/projection/checkpoint.o \
 	src/projection/create.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
 	src/projection/inline.o \
+	src/projection/handler_parse.o \
+	src/projection/handler_run.o \
 	src/projection/mode.o \
 	src/projection/pool.o \
 	src/projection/refresh.o \
@@ -80,6 +84,7 @@ OBJS = \
 	src/view/explain.o \
 	src/view/first_last.o \
 	src/view/generate.o \
+	src/view/order.o \
 	src/view/parse.o \
 	src/view/verify.o \
 	src/worker/process.o \

@@ -22,25 +22,30 @@ BEGIN
         RAISE EXCEPTION 'es_check: %', wrong;
     END LOOP;
     FOR wrong IN
+        SELECT * FROM es_verify('demo.installed_packages')
+    LOOP
+        RAISE EXCEPTION 'es_verify: %', wrong;
+    END LOOP;
+    FOR wrong IN
         SELECT package, l.version AS log_version, l.status AS log_status, f.version, f.status
-        FROM demo.last_status_line l FULL JOIN demo.installed_now f USING (package)
+        FROM demo.last_status_line l FULL JOIN demo.installed_packages f USING (package)
         WHERE (nullif(l.version, '<none>'), l.status) IS DISTINCT FROM (f.version, f.status)
     LOOP
         RAISE EXCEPTION 'the store does not say what the log says: %', wrong;
     END LOOP;
 END $$;
-SELECT format('store and log: equal (%s lines, %s events; the last status of %s packages; es_check finds nothing)',
+SELECT format('store and log: equal (%s lines, %s events; the last status of %s packages; es_check and es_verify find nothing)',
               (SELECT count(*) FROM demo.log_event), demo.stored_events(), count(*))
 FROM demo.last_status_line;
 
--- dpkg's view in the form of the fold. A package that dpkg has forgotten
+-- dpkg's view in the form of the read model. A package that dpkg has forgotten
 -- (purged) is in neither.
 CREATE VIEW demo.dpkg_now AS
 SELECT demo.package_name(name || ':' || architecture) AS package, version, status
 FROM demo.dpkg_line WHERE status <> 'not-installed';
 
 CREATE VIEW demo.stored_now AS
-SELECT package, version, status FROM demo.installed_now WHERE status <> 'not-installed';
+SELECT package, version, status FROM demo.installed_packages WHERE status <> 'not-installed';
 
 -- When dpkg last unpacked a package: it then writes the list of its files.
 CREATE VIEW demo.unpacked AS

@@ -112,12 +112,38 @@ import_package_log() {
 	psql_demo -v ON_ERROR_STOP=1 -c 'CALL demo.append_log()' 2>&1 | progress
 	psql_demo -v ON_ERROR_STOP=1 -c 'CALL demo.append_log_again()' 2>&1 | progress
 
-	title "What is installed now? The streams folded in SQL (demo/fold.sql)"
-	psql_demo -v ON_ERROR_STOP=1 -a <"$checkout/demo/fold.sql" | readable
+	title "What is installed? A read model of the log (demo/packages.sql)"
+	psql_demo -v ON_ERROR_STOP=1 -a <"$checkout/demo/packages.sql" | readable
+
+	title "It follows: the last lines of the log arrive (demo/follow.sql)"
+	follow_log
 
 	title "Is that true? Compared with the log, and with dpkg-query"
 	psql_demo -v ON_ERROR_STOP=1 -f "$checkout/demo/compare.sql"
 	compare_with_dpkg
+}
+
+# The lines that the import has left, in three portions. The first shows how it
+# is done, of the others only what has changed.
+follow_log() {
+	local portion first last end head
+	read -r first end < <(psql_demo -At -F ' ' -v ON_ERROR_STOP=1 \
+		-c 'SELECT demo.import_end() + 1, max(line) FROM demo.log_event')
+	for portion in 1 2 3; do
+		last=$((portion == 3 ? end : first + (end - first) / (4 - portion)))
+		head=$(psql_demo -At -v ON_ERROR_STOP=1 -c 'SELECT es_head_position()')
+		psql_demo -v ON_ERROR_STOP=1 -v first="$first" -v last="$last" -v head="$head" -a \
+			<"$checkout/demo/follow.sql" >"$work/follow.$portion" 2>&1 ||
+			{ cat "$work/follow.$portion"; die "the read model does not follow"; }
+		grep -q '^ t$' "$work/follow.$portion" || die "the read model has not followed within a minute"
+		if [ "$portion" -eq 1 ]; then
+			readable <"$work/follow.$portion"
+		else
+			sed -n '/^ position /,$p' "$work/follow.$portion"
+		fi
+		first=$((last + 1))
+	done
+	psql_demo -v ON_ERROR_STOP=1 -c "SELECT name, kind, mode, state, position, lag_events, events, batches FROM es_projections"
 }
 
 # Print every difference with its explanation; fail if one has none.

@@ -1,8 +1,9 @@
--- Time from a commit to its position, as one client sees it.
+-- Time from a commit to its position, or to what else bench_seen() looks for, as one
+-- client sees it.
 --
 -- A session appends one event to a new stream and commits. The clock is read right
 -- after the commit has returned: that is when a client's commit returns, less
--- the way to the client. Then the session looks whether es_position() knows the event,
+-- the way to the client. Then the session looks whether bench_seen() knows the event,
 -- each time with a new snapshot, until it does, and reads the clock again. It does not
 -- wait in es_wait_for_log() or _position(): these wake the sequencer, and would
 -- make it faster than it is for others.
@@ -16,6 +17,13 @@
 -- The appends come at times as random as those of independent clients, rate a second
 -- on average, if a position takes less than the pause between.
 CREATE TABLE bench_probe_stop (at timestamptz);
+
+CREATE FUNCTION bench_seen(stream text) RETURNS boolean STABLE
+  RETURN es_position(stream, 1) IS NOT NULL;
+
+-- What lib/observer.sql watches: a number that each event makes greater by one.
+CREATE FUNCTION bench_head() RETURNS bigint STABLE
+  RETURN es_head_position();
 
 CREATE PROCEDURE bench_probe(
   count integer, rate float8, nap integer, data text, metadata text, INOUT result float8[] DEFAULT '{}'
@@ -36,9 +44,9 @@ BEGIN
     COMMIT;
     began := clock_timestamp();
     LOOP
-      EXIT WHEN es_position(stream, 1) IS NOT NULL;
+      EXIT WHEN bench_seen(stream);
       IF clock_timestamp() > began + interval '60 s' THEN
-        RAISE 'no position after 60 s';
+        RAISE 'not seen after 60 s';
       END IF;
       IF nap > 0 THEN
         PERFORM pg_sleep(nap / 1000.0);

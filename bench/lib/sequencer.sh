@@ -135,7 +135,7 @@ latency_run() {
 }
 
 # The same seen by somebody else (lib/observer.sql): one client appends, at random
-# times, and another session watches the log. The time of a commit is when
+# times, and another session watches the log (or what bench_head() returns). The time of a commit is when
 # pgbench has its answer. latency_observe FILE COUNT RATE
 latency_observe() {
 	local log=$server_dir/observed observer

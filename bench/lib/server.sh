@@ -101,10 +101,20 @@ server_restart() {
 	server_start
 }
 
-# Number of the postmaster's children, dead but unreaped ones included.
+# Number of the postmaster's children, dead but unreaped ones included; without
+# our workers, which come and go as they like.
 server_children() {
-	{ cat /proc/[0-9]*/stat 2>/dev/null || true; } |
-		awk -v pm="$server_pid" '{ sub(/^.*\) /, "") } $2 == pm { n++ } END { print n + 0 }'
+	local pid command n=0
+
+	for pid in $(cat /proc/[0-9]*/stat 2>/dev/null |
+		awk -v pm="$server_pid" '{ pid = $1; sub(/^.*\) /, "") } $2 == pm { print pid }' || true); do
+		command=$({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null) || continue
+		case $command in
+			*': event_store '*) ;;
+			*) n=$((n + 1)) ;;
+		esac
+	done
+	echo "$n"
 }
 
 # CPU time in microseconds that all processes of the server have used, including

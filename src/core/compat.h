@@ -373,4 +373,31 @@ check_query_permissions_compat(Query *query)
 #endif
 }
 
+/*
+ * PostgreSQL 16 asks for the SET option of a membership.
+ */
+static inline void
+check_can_set_role_compat(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	check_can_set_role(member, role);
+#else
+	check_is_member_of_role(member, role);
+#endif
+}
+
+/*
+ * PostgreSQL 18 dropped execute_once, which only a query that runs in parallel
+ * had needed.
+ */
+static inline void
+executor_run_compat(QueryDesc *query, ScanDirection direction, uint64 count)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query, direction, count);
+#else
+	ExecutorRun(query, direction, count, false);
+#endif
+}
+
 #endif							/* ES_CORE_COMPAT_H */

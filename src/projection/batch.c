@@ -31,9 +31,6 @@
 #include "ledger/rows.h"
 #include "projection/projection.h"
 
-/* Columns of es_log that stand before those of es_events */
-#define NATTS_BEFORE	2
-
 /* Events that do not match count for a batch, too, if only so much. */
 #define SCAN_FACTOR		10
 
@@ -163,8 +160,8 @@ es_batch_add_event(EsBatch *batch, const EsProjection *projection,
 				   int partition, TupleTableSlot *event, int64 position,
 				   TimestampTz committed_at)
 {
-	Datum		values[NATTS_BEFORE + Natts_es_events];
-	bool		nulls[NATTS_BEFORE + Natts_es_events];
+	Datum		values[ES_LOG_OWN_COLUMNS + Natts_es_events];
+	bool		nulls[ES_LOG_OWN_COLUMNS + Natts_es_events];
 
 	if (!takes(projection, partition, event))
 		return false;
@@ -172,9 +169,9 @@ es_batch_add_event(EsBatch *batch, const EsProjection *projection,
 	values[0] = Int64GetDatum(position);
 	values[1] = TimestampTzGetDatum(committed_at);
 	nulls[0] = nulls[1] = false;
-	memcpy(values + NATTS_BEFORE, event->tts_values,
+	memcpy(values + ES_LOG_OWN_COLUMNS, event->tts_values,
 		   Natts_es_events * sizeof(Datum));
-	memcpy(nulls + NATTS_BEFORE, event->tts_isnull,
+	memcpy(nulls + ES_LOG_OWN_COLUMNS, event->tts_isnull,
 		   Natts_es_events * sizeof(bool));
 	tuplestore_putvalues(batch->events, batch->tupdesc, values, nulls);
 	batch->nevents++;

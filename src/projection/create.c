@@ -20,7 +20,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -33,15 +32,12 @@
 #include "utils/varlena.h"
 
 #include "core/compat.h"
-#include "core/names.h"
 #include "core/partition.h"
 #include "ledger/ledger.h"
 #include "projection/projection.h"
 
 PG_FUNCTION_INFO_V1(es_create_view);
 PG_FUNCTION_INFO_V1(es_create_projection);
-
-#define MAX_PROJECTION_NAME		255
 
 /* What a projection's SQL may depend on, and has as its maker had it */
 static const char *const captured_settings[] = {
@@ -103,15 +99,6 @@ copy_argument(NewRow *row, int column, FunctionCallInfo fcinfo, int argument)
 		set_column(row, column, PG_GETARG_DATUM(argument));
 }
 
-static void
-raise_invalid(const char *name, const char *problem, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s %s", name, problem),
-			 hint ? errhint("%s", hint) : 0));
-}
-
 /*
  * Takes over an array of texts that must not be empty or have NULLs.
  */
@@ -119,17 +106,10 @@ static void
 copy_texts(NewRow *row, int column, FunctionCallInfo fcinfo, int argument,
 		   const char *name)
 {
-	ArrayType  *array;
+	Datum		value;
 
-	if (PG_ARGISNULL(argument))
-		return;
-	array = PG_GETARG_ARRAYTYPE_P(argument);
-	if (ARR_NDIM(array) != 1)
-		raise_invalid(name, "must be an array of one dimension with at least one element",
-					  NULL);
-	if (array_contains_nulls(array))
-		raise_invalid(name, "must not contain NULL", NULL);
-	set_column(row, column, PointerGetDatum(array));
+	if (es_arg_texts(fcinfo, argument, name, false, &value))
+		set_column(row, column, value);
 }
 
 /*
@@ -139,11 +119,10 @@ static void
 copy_number(NewRow *row, int column, FunctionCallInfo fcinfo, int argument,
 			const char *name, int32 minimum)
 {
-	if (PG_ARGISNULL(argument))
-		return;
-	if (PG_GETARG_INT32(argument) < minimum)
-		raise_invalid(name, psprintf("must be %d or more", minimum), NULL);
-	set_column(row, column, PG_GETARG_DATUM(argument));
+	Datum		value;
+
+	if (es_arg_number(fcinfo, argument, name, minimum, PG_INT32_MAX, &value))
+		set_column(row, column, value);
 }
 
 /*
@@ -153,17 +132,9 @@ static const char *
 get_word(FunctionCallInfo fcinfo, int argument, const char *name,
 		 const char *first, const char *second)
 {
-	char	   *word;
+	const char *word = es_arg_word(fcinfo, argument, name, first, second);
 
-	if (PG_ARGISNULL(argument))
-		return first;
-	word = text_to_cstring(PG_GETARG_TEXT_PP(argument));
-	if (strcmp(word, first) != 0 && strcmp(word, second) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid %s: \"%s\"", name, word),
-				 errhint("It can be \"%s\" or \"%s\".", first, second)));
-	return strcmp(word, first) == 0 ? first : second;
+	return word != NULL ? word : first;
 }
 
 /*
@@ -220,11 +191,7 @@ begin_row(NewRow *row, FunctionCallInfo fcinfo, int first)
 
 	memset(row, 0, sizeof(*row));
 	memset(row->nulls, 'n', N_COLUMNS);
-	if (PG_ARGISNULL(0))
-		raise_invalid("name", "must not be NULL", NULL);
-	row->name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	es_name_check("projection name", row->name, strlen(row->name),
-				  MAX_PROJECTION_NAME);
+	row->name = es_arg_projection_name(fcinfo, 0);
 	set_text(row, NAME, row->name);
 	namestrcpy(owner, GetUserNameFromId(GetUserId(), false));
 	set_column(row, OWNER, NameGetDatum(owner));
@@ -236,12 +203,12 @@ begin_row(NewRow *row, FunctionCallInfo fcinfo, int first)
 	{
 		row->after_position = PG_GETARG_INT64(first + 1);
 		if (row->after_position < 0)
-			raise_invalid("after_position", "must not be negative",
+			es_arg_raise("after_position", "must not be negative",
 						  "0 begins at the first event, NULL at the next one.");
 	}
 	row->partitions = PG_ARGISNULL(first + 2) ? 1 : PG_GETARG_INT32(first + 2);
 	if (row->partitions < 1 || row->partitions > ES_MAX_PARTITIONS)
-		raise_invalid("partitions",
+		es_arg_raise("partitions",
 					  psprintf("must be between 1 and %d", ES_MAX_PARTITIONS),
 					  NULL);
 	set_column(row, PARTITIONS, Int32GetDatum(row->partitions));
@@ -348,11 +315,7 @@ get_table_name(const char *name, char **state)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("the table of a projection cannot be temporary")));
-	*state = quote_qualified_identifier(schema,
-										psprintf("%.*s_es_state",
-												 pg_mbcliplen(base, strlen(base),
-															  NAMEDATALEN - 10),
-												 base));
+	*state = quote_qualified_identifier(schema, es_view_state_name(base));
 	return quote_qualified_identifier(schema, base);
 }
 
@@ -460,7 +423,7 @@ es_create_view(PG_FUNCTION_ARGS)
 
 	begin_row(&row, fcinfo, 2);
 	if (PG_ARGISNULL(1))
-		raise_invalid("query", "must not be NULL", NULL);
+		es_arg_raise("query", "must not be NULL", NULL);
 	set_text(&row, KIND, "view");
 	set_column(&row, QUERY, PG_GETARG_DATUM(1));
 	start = get_start(&row, head);
@@ -503,19 +466,19 @@ check_handlers(Jsonb *handlers)
 	int			n = 0;
 
 	if (!JB_ROOT_IS_OBJECT(handlers))
-		raise_invalid("handlers", "must be an object of event types and SQL", NULL);
+		es_arg_raise("handlers", "must be an object of event types and SQL", NULL);
 	while ((token = JsonbIteratorNext(&it, &item, false)) != WJB_DONE)
 	{
 		if (token != WJB_VALUE && token != WJB_ELEM)
 			continue;
 		if (item.type != jbvString)
-			raise_invalid("handlers",
+			es_arg_raise("handlers",
 						  "must have a text, or an array of texts, for each event type",
 						  "Write '{\"OrderPlaced\": \"INSERT INTO ...\"}'.");
 		n++;
 	}
 	if (n == 0)
-		raise_invalid("handlers", "must not be empty", NULL);
+		es_arg_raise("handlers", "must not be empty", NULL);
 }
 
 /*
@@ -563,7 +526,7 @@ take_kind(NewRow *row, FunctionCallInfo fcinfo)
 		set_column(row, RELATION, ObjectIdGetDatum(relation));
 		copy_argument(row, REFRESH_EVERY, fcinfo, ARG_REFRESH_EVERY);
 		if (row->is_inline || row->partitions > 1)
-			raise_invalid("a projection that refreshes a materialized view",
+			es_arg_raise("a projection that refreshes a materialized view",
 						  "cannot be inline or split into partitions", NULL);
 	}
 	copy_argument(row, TABLES, fcinfo, ARG_TABLES);

@@ -44,6 +44,7 @@
 #include "datatype/timestamp.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
+#include "fmgr.h"
 #include "nodes/pg_list.h"
 #include "utils/tuplestore.h"
 
@@ -114,6 +115,12 @@ typedef struct EsProjection
 	MemoryContext context;		/* holds all of this */
 } EsProjection;
 
+/* Columns of es_log that stand before those of es_events */
+#define ES_LOG_OWN_COLUMNS	2
+
+/* Columns of es_event */
+#define ES_EVENT_COLUMNS	10
+
 /*
  * Some events in position order, as the relation es_log.
  */
@@ -180,6 +187,32 @@ extern void es_projection_check_owner(const EsProjection *projection);
 extern uint64 es_registry_execute(const EsStore *store, const char *sql,
 								  int nargs, Oid *types, Datum *values,
 								  const char *nulls);
+
+/* ---------- args.c ---------- */
+
+/* Raises 22023: an argument is not as it must be. */
+extern void es_arg_raise(const char *name, const char *problem,
+						 const char *hint);
+
+/* Returns a projection's name; raises an error if it cannot be one. */
+extern char *es_arg_projection_name(FunctionCallInfo fcinfo, int argument);
+
+/*
+ * These return false, or NULL, for NULL, and raise 22023 for a value that
+ * cannot be: an array of texts with NULLs, a number out of range, a word that
+ * is neither of two.
+ */
+extern bool es_arg_texts(FunctionCallInfo fcinfo, int argument,
+						 const char *name, bool may_be_empty, Datum *value);
+extern bool es_arg_number(FunctionCallInfo fcinfo, int argument,
+						  const char *name, int32 minimum, int32 maximum,
+						  Datum *value);
+extern const char *es_arg_word(FunctionCallInfo fcinfo, int argument,
+							   const char *name, const char *first,
+							   const char *second);
+
+/* Name of the state table that goes with a view's table */
+extern char *es_view_state_name(const char *table);
 
 /* ---------- checkpoint.c ---------- */
 
@@ -315,6 +348,7 @@ extern SPIPlanPtr es_prepare_statement(const char *sql, int nargs, Oid *types);
 /* Runs it; what it returns is thrown away. */
 extern void es_run_statement(SPIPlanPtr plan, Datum *values,
 							 const char *nulls);
+extern void es_run_statement_params(SPIPlanPtr plan, ParamListInfo params);
 
 /* Raises an error unless the current user may do what the statement does. */
 extern void es_check_statement(SPIPlanPtr plan);

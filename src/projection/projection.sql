@@ -53,3 +53,44 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'es_run_projections';
 COMMENT ON FUNCTION es_run_projections(text) IS
   'runs a projection, or all of them, up to the end of the log by hand, in this transaction; returns the number of events applied';
+
+CREATE FUNCTION es_pause_projection(name text) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'es_pause_projection';
+COMMENT ON FUNCTION es_pause_projection(text) IS
+  'stops a projection until it is resumed; waits for the batch that it is working on';
+
+CREATE FUNCTION es_resume_projection(name text) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'es_resume_projection';
+COMMENT ON FUNCTION es_resume_projection(text) IS
+  'lets a paused or failed projection run again, from where it was';
+
+CREATE FUNCTION es_rename_projection(name text, new_name text) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'es_rename_projection';
+COMMENT ON FUNCTION es_rename_projection(text, text) IS
+  'gives a projection another name, and its table, if it is a view';
+
+CREATE FUNCTION es_drop_projection(name text, keep_table boolean DEFAULT false) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'es_drop_projection';
+COMMENT ON FUNCTION es_drop_projection(text, boolean) IS
+  'removes a projection, and the table of a view unless it is to be kept';
+
+CREATE FUNCTION es_alter_projection(
+  name        text,
+  mode        text    DEFAULT NULL,
+  partitions  integer DEFAULT NULL,
+  on_error    text    DEFAULT NULL,
+  max_retries integer DEFAULT NULL,
+  batch_size  integer DEFAULT NULL,
+  categories  text[]  DEFAULT NULL,
+  event_types text[]  DEFAULT NULL,
+  tenants     text[]  DEFAULT NULL,
+  owner       name    DEFAULT NULL
+) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'es_alter_projection';
+COMMENT ON FUNCTION es_alter_projection(text, text, integer, text, integer, integer, text[], text[], text[], name) IS
+  'changes how a projection runs; what is NULL stays as it is';

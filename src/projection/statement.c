@@ -49,19 +49,12 @@ es_prepare_statement(const char *sql, int nargs, Oid *types)
 	return plan;
 }
 
-void
-es_run_statement(SPIPlanPtr plan, Datum *values, const char *nulls)
+/*
+ * Raises an error if SPI could not run a statement.
+ */
+static void
+check_result(int result)
 {
-	SPIExecuteOptions options;
-	int			result;
-
-	/* What a SELECT returns is of no use to anybody. */
-	memset(&options, 0, sizeof(options));
-	options.dest = None_Receiver;
-	if (values != NULL)
-		result = SPI_execute_plan(plan, values, nulls, false, 0);
-	else
-		result = SPI_execute_plan_extended(plan, &options);
 	if (result == SPI_ERROR_TRANSACTION)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
@@ -71,6 +64,27 @@ es_run_statement(SPIPlanPtr plan, Datum *values, const char *nulls)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("statement cannot be run in a projection: %s",
 						SPI_result_code_string(result))));
+}
+
+void
+es_run_statement_params(SPIPlanPtr plan, ParamListInfo params)
+{
+	SPIExecuteOptions options;
+
+	/* What a SELECT returns is of no use to anybody. */
+	memset(&options, 0, sizeof(options));
+	options.params = params;
+	options.dest = None_Receiver;
+	check_result(SPI_execute_plan_extended(plan, &options));
+}
+
+void
+es_run_statement(SPIPlanPtr plan, Datum *values, const char *nulls)
+{
+	if (values != NULL)
+		check_result(SPI_execute_plan(plan, values, nulls, false, 0));
+	else
+		es_run_statement_params(plan, NULL);
 }
 
 /*

@@ -93,7 +93,7 @@ es_view_of(const EsStore *store, const EsProjection *projection)
 
 void
 es_view_check_mode(const EsView *view, const char *name, int partitions,
-			  bool is_inline)
+				   bool is_inline)
 {
 	if (partitions > 1 && view->order_dependent && !view->keyed_by_stream)
 		ereport(ERROR,

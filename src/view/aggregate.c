@@ -309,7 +309,7 @@ with_function(Aggref *aggref, const char *name)
 
 /*
  * avg: sum and count.  The quotients are those that the aggregate's own final
- * functions compute.
+ * functions compute; where the count is 0, the sum is NULL.
  */
 static void
 fill_average(EsViewAggregate *aggregate)
@@ -321,9 +321,9 @@ fill_average(EsViewAggregate *aggregate)
 	aggregate->states[1] = make_state(with_function(aggregate->aggref, "count"),
 									  "$o OPERATOR(pg_catalog.+) $n", true);
 	if (sum->aggtype == INTERVALOID)
-		aggregate->final = "$1 OPERATOR(pg_catalog./) nullif($2, 0)::pg_catalog.float8";
+		aggregate->final = "$1 OPERATOR(pg_catalog./) $2::pg_catalog.float8";
 	else
-		aggregate->final = "$1::pg_catalog.numeric OPERATOR(pg_catalog./) nullif($2, 0)::pg_catalog.numeric";
+		aggregate->final = "$1::pg_catalog.numeric OPERATOR(pg_catalog./) $2::pg_catalog.numeric";
 }
 
 EsViewAggregate *

@@ -109,67 +109,6 @@ constructor_walker(Node *node, void *context)
 	return expression_tree_walker(node, constructor_walker, context);
 }
 
-/* ---------- order ---------- */
-
-/*
- * Finds functions in FROM that return several rows for an event, numbered if
- * they are.  Returns whether there is one; adds their numbers to *order.
- */
-static bool
-find_functions(Query *query, Node *item, List **order)
-{
-	bool		found = false;
-	ListCell   *lc;
-
-	if (IsA(item, FromExpr))
-	{
-		foreach(lc, ((FromExpr *) item)->fromlist)
-			found |= find_functions(query, lfirst(lc), order);
-	}
-	else if (IsA(item, JoinExpr))
-	{
-		if (((JoinExpr *) item)->alias != NULL)
-			return false;
-		found = find_functions(query, ((JoinExpr *) item)->larg, order);
-		found |= find_functions(query, ((JoinExpr *) item)->rarg, order);
-	}
-	else
-	{
-		int			rtindex = castNode(RangeTblRef, item)->rtindex;
-		RangeTblEntry *rte = rt_fetch(rtindex, query->rtable);
-
-		if (rte->rtekind != RTE_FUNCTION)
-			return false;
-		foreach(lc, rte->functions)
-			found |= expression_returns_set(lfirst_node(RangeTblFunction, lc)->funcexpr);
-		if (found && rte->funcordinality)
-			*order = lappend(*order,
-							 makeVar(rtindex, list_length(rte->eref->colnames),
-									 INT8OID, -1, InvalidOid, 0));
-	}
-	return found;
-}
-
-/*
- * Returns the position of es_log in the query; NULL if it cannot be had.
- */
-static Var *
-position_var(const EsParsed *parsed)
-{
-	EsLogLevel *level = linitial(parsed->levels);
-	RangeTblEntry *rte = rt_fetch(level->rtindex, level->query->rtable);
-	int			attno;
-
-	for (attno = 1; attno <= list_length(rte->eref->colnames); attno++)
-	{
-		Var		   *var = makeVar(level->rtindex, attno, INT8OID, -1, InvalidOid, 0);
-
-		if (es_view_log_column(parsed, (Node *) var) == ES_LOG_POSITION)
-			return var;
-	}
-	return NULL;
-}
-
 /*
  * Makes the aggregates of the query independent of the order in which rows
  * arrive.
@@ -179,34 +118,7 @@ order_aggregates(Analysis *analysis)
 {
 	List	   *aggrefs = find_aggrefs((Node *) analysis->parsed.query->targetList);
 	List	   *order = NIL;
-	Var		   *position = NULL;
-	bool		any = false;
 	ListCell   *lc;
-
-	foreach(lc, aggrefs)
-		any |= es_view_aggregate_is_ordered(analysis->store, lfirst(lc));
-	if (!any)
-		return;
-
-	if (list_length(analysis->parsed.levels) > 1 ||
-		find_functions(analysis->parsed.query,
-					   (Node *) analysis->parsed.query->jointree, &order))
-	{
-		EsParsed	parsed;
-
-		if (es_view_parse_ordered(analysis->store, analysis->parsed.text,
-								  list_length(analysis->view->columns), &parsed))
-		{
-			flatten_group_compat(parsed.query);
-			analysis->parsed = parsed;
-			aggrefs = find_aggrefs((Node *) parsed.query->targetList);
-		}
-	}
-
-	position = position_var(&analysis->parsed);
-	order = NIL;
-	find_functions(analysis->parsed.query,
-				   (Node *) analysis->parsed.query->jointree, &order);
 
 	foreach(lc, aggrefs)
 	{
@@ -214,14 +126,9 @@ order_aggregates(Analysis *analysis)
 
 		if (!es_view_aggregate_is_ordered(analysis->store, aggref))
 			continue;
-		if (position == NULL)
-			es_view_refuse((Node *) aggref,
-						   psprintf("aggregate \"%s\" over this subquery",
-									get_func_name(aggref->aggfnoid)),
-						   "The order of its rows is not known.",
-						   "Add position to the columns of the subquery.");
-		es_view_order_aggregate(analysis->store, aggref,
-								lcons(position, list_copy(order)));
+		if (order == NIL)
+			order = es_view_order(&analysis->parsed, aggref);
+		es_view_order_aggregate(analysis->store, aggref, order);
 	}
 }
 
@@ -743,6 +650,7 @@ analyze(const EsStore *store, const char *text)
 	order_aggregates(analysis);
 
 	analysis->query->query = analysis->parsed.query;
+	analysis->query->levels = analysis->parsed.levels;
 	analysis->query->sources = palloc0(n * sizeof(EsViewSource));
 	make_states(analysis);
 	name_log(&analysis->parsed);

@@ -101,6 +101,29 @@ partial_sql(const EsViewQuery *query)
 }
 
 /*
+ * The query's common table expressions that do not lead to es_log.
+ */
+static List *
+other_ctes(const EsViewQuery *query)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+	ListCell   *level;
+
+	foreach(lc, query->query->cteList)
+	{
+		bool		leads = false;
+
+		foreach(level, query->levels)
+			leads |= ((EsLogLevel *) lfirst(level))->query ==
+				(Query *) lfirst_node(CommonTableExpr, lc)->ctequery;
+		if (!leads)
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
+/*
  * The derived columns, over es_leaves.
  */
 static char *
@@ -128,12 +151,8 @@ derived_sql(const EsViewQuery *query)
 	derived->rtable = list_make1(rte);
 	derived->jointree = makeFromExpr(list_make1(ref), NULL);
 	derived->hasSubLinks = query->query->hasSubLinks;
-	foreach(lc, query->query->cteList)
-	{
-		CommonTableExpr *cte = lfirst_node(CommonTableExpr, lc);
-
-		derived->cteList = lappend(derived->cteList, cte);
-	}
+	if (derived->hasSubLinks)
+		derived->cteList = other_ctes(query);
 	foreach(lc, query->derived)
 	{
 		TargetEntry *tle = copyObject(lfirst_node(TargetEntry, lc));

@@ -8,6 +8,7 @@
  * NOTES
  *	  parse.c      text to Query, with es_log as an ephemeral named relation
  *	  check.c      what a query may not have
+ *	  order.c      the order of rows, made visible
  *	  analyze.c    columns, keys, and what must be kept to merge
  *	  aggregate.c  the rules of the aggregates
  *	  generate.c   the SQL that writes
@@ -30,7 +31,6 @@
 #include "view/view.h"
 
 #define ES_LOG_NAME			"es_log"
-#define ES_POSITION_NAME	"es_position"
 
 /* Columns of es_log that are needed by number */
 #define ES_LOG_POSITION		1
@@ -111,6 +111,7 @@ typedef enum EsViewMerge
 typedef struct EsViewQuery
 {
 	Query	   *query;			/* reads a CTE called es_log */
+	List	   *levels;			/* of EsLogLevel * */
 	EsViewMerge merge;
 	EsViewSource *sources;		/* for each column */
 	List	   *keys;			/* of TargetEntry *: those of the query */
@@ -139,17 +140,6 @@ extern void es_view_error_callback(void *arg);
 extern void es_view_parse(const EsStore *store, const char *text,
 						  EsParsed *parsed);
 
-/*
- * Parses the text again, such that the order of rows can be told: subqueries
- * on the way to es_log also return its position, as their last column, and
- * functions in FROM that return sets number their rows.
- *
- * Returns false if that changes the columns of the query; *parsed is then not
- * to be used.
- */
-extern bool es_view_parse_ordered(const EsStore *store, const char *text,
-								  int ncolumns, EsParsed *parsed);
-
 /* ---------- check.c ---------- */
 
 /*
@@ -174,6 +164,18 @@ extern AttrNumber es_view_log_column(const EsParsed *parsed, Node *expr);
 /* Does the query use a column whose value an inline view does not know? */
 extern bool es_view_uses_position(const EsStore *store,
 								  const EsParsed *parsed);
+
+/* ---------- order.c ---------- */
+
+/*
+ * Returns what rows of the query are to be ordered by so that they are in the
+ * order of the log: a list of Var *, es_log's position first, then the numbers
+ * of the rows that functions in FROM return for an event.
+ *
+ * Adds columns to subqueries, and WITH ORDINALITY to functions, where that is
+ * needed.  Raises 0A000 where it cannot be done; aggregate is for the message.
+ */
+extern List *es_view_order(EsParsed *parsed, Aggref *aggregate);
 
 /* ---------- aggregate.c ---------- */
 
