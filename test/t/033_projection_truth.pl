@@ -109,18 +109,18 @@ SQL
 		name  => 'drivers',
 		query => <<'SQL',
 SELECT data->>'driver' AS driver, data->>'region' AS region,
-	avg((data->>'km')::float8) AS mean_km, sum((data->>'km')::float8) AS km, min((data->>'km')::float8) AS least, max((data->>'km')::float4) AS most,
+	avg((data->>'km')::numeric) AS mean_km, sum((data->>'km')::numeric) AS km, min((data->>'km')::float8) AS least, max((data->>'km')::float4) AS most,
 	avg((data->>'seconds')::int) AS mean_seconds, sum((data->>'seconds')::bigint) AS seconds, avg((data->>'rating')::smallint) AS rating, sum((data->>'rating')::smallint) AS stars,
 	sum(make_interval(secs => (data->>'seconds')::int)) AS duration, max(make_interval(secs => (data->>'seconds')::int)) AS longest
 FROM es_log WHERE event_type = 'TripCompleted' GROUP BY data->>'driver', data->>'region'
 SQL
 		truth => <<'SQL',
 SELECT d->>'driver' AS driver, d->>'region' AS region,
-	sum(km) / count(km) AS mean_km, sum(km) AS km, min(km) AS least, max(km)::float4 AS most,
+	sum(km) / count(km) AS mean_km, sum(km) AS km, min(km)::float8 AS least, max(km)::float4 AS most,
 	sum((d->>'seconds')::numeric) / count(*) AS mean_seconds, sum((d->>'seconds')::numeric) AS seconds,
 	sum((d->>'rating')::numeric) / nullif(count(d->>'rating'), 0) AS rating, sum((d->>'rating')::int) AS stars,
 	make_interval(secs => sum((d->>'seconds')::int)) AS duration, make_interval(secs => max((d->>'seconds')::int)) AS longest
-FROM (SELECT data AS d, (data->>'km')::float8 AS km FROM log WHERE event_type = 'TripCompleted') l GROUP BY 1, 2
+FROM (SELECT data AS d, (data->>'km')::numeric AS km FROM log WHERE event_type = 'TripCompleted') l GROUP BY 1, 2
 SQL
 		mutant => 'km = km + 0.25',
 	},
@@ -205,14 +205,13 @@ SQL
 		name  => 'first_and_last',
 		with  => 'batch_size => 17',
 		query => <<'SQL',
-SELECT event_type, es_first(stream_id, tx * 1000 + ordinal) AS lowest, es_last(stream_id, tx * 1000 + ordinal) AS highest,
-	es_last(data->>'by', -tx * 1000 - ordinal) AS by_lowest, es_last(stream_id) AS latest, es_count_if(version = 1) AS openings
+SELECT event_type, es_first(stream_id, position) AS first, es_last(data->>'by', position) AS last_by, es_last(stream_id) AS latest, es_first(recorded_at) AS since, es_count_if(version = 1) AS openings
 FROM es_log GROUP BY event_type
 SQL
 		truth => <<'SQL',
-SELECT event_type, (array_agg(stream_id ORDER BY tx * 1000 + ordinal))[1] AS lowest, (array_agg(stream_id ORDER BY tx * 1000 + ordinal DESC))[1] AS highest,
-	(array_agg(data->>'by' ORDER BY tx * 1000 + ordinal) FILTER (WHERE data->>'by' IS NOT NULL))[1] AS by_lowest,
-	(array_agg(stream_id ORDER BY position DESC))[1] AS latest, count(*) FILTER (WHERE version = 1) AS openings
+SELECT event_type, (array_agg(stream_id ORDER BY position))[1] AS first,
+	(array_agg(data->>'by' ORDER BY position DESC) FILTER (WHERE data->>'by' IS NOT NULL))[1] AS last_by,
+	(array_agg(stream_id ORDER BY position DESC))[1] AS latest, (array_agg(recorded_at ORDER BY position))[1] AS since, count(*) FILTER (WHERE version = 1) AS openings
 FROM log GROUP BY event_type
 SQL
 	},
@@ -730,7 +729,7 @@ for my $round (1 .. $rounds)
 	my @running = start_clients($node, 'postgres', @scripts);
 	for my $action (@actions)
 	{
-		$head += 100 + int(rand(200));
+		$head += 200 + int(rand(600));
 		wait_for_position($head);
 		$action->[1]->();
 	}
