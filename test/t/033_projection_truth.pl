@@ -666,7 +666,7 @@ my @disturbances = (
 	[ 'rebuilt'               => sub { calls('SELECT es_rebuild(' . some_async() . ')') } ],
 	[ 'rebuilt by two'        => sub { calls('SELECT es_rebuild(' . some_async() . ', 2)') } ],
 	[ 'verified'              => sub { calls('SELECT count(*) FROM es_verify(' . some_async() . ')') } ],
-	[ 'changed to inline'     => sub { calls(q{SELECT es_alter_projection('changing', mode => 'inline')}) } ],
+	[ 'changed to inline'     => sub { calls(q{SELECT es_alter_projection('changing', mode => 'inline', partitions => 1)}) } ],
 	[ 'changed to async'      => sub { calls(q{SELECT es_alter_projection('changing', mode => 'async')}) } ],
 	[ 'split'                 => sub { calls(q{SELECT es_alter_projection('changing', mode => 'async', partitions => 4)}) } ],
 	[ 'put together'          => sub { calls(q{SELECT es_alter_projection('changing', mode => 'async', partitions => 1)}) } ],
