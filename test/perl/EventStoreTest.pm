@@ -57,7 +57,6 @@ our @EXPORT = qw(
   shop_event
   shop_stream
   projections_are_caught_up
-  projection_pids
   projections_report
   install_truth_functions
   view_problems
@@ -991,37 +990,6 @@ sub sequencers_are
 		$name);
 }
 
-=item projection_pids(node, database)
-
-The processes of the database's projection workers, as they are now.
-
-=cut
-
-sub projection_pids
-{
-	my ($node, $db) = @_;
-	return split /\n/,
-	  $node->safe_psql('postgres',
-		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'event_store projection' AND datname = '$db' ORDER BY pid");
-}
-
-=item projection_workers_are(node, database, count, test name)
-
-Waits until the database has so many projection workers.
-
-=cut
-
-sub projection_workers_are
-{
-	my ($node, $db, $count, $name) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return ok(
-		$node->poll_query_until('postgres',
-			"SELECT count(*) = $count FROM pg_stat_activity"
-			  . " WHERE backend_type = 'event_store projection' AND datname = '$db'"),
-		$name);
-}
-
 =item read_log(node, database, after)
 
 What a reader that has got to a position reads next: "position stream version"
@@ -1163,15 +1131,33 @@ sub shop_event
 
 =item projection_pids(node, database)
 
-The projection workers of a database.
+The processes of the database's projection workers, as they are now.
 
 =cut
 
 sub projection_pids
 {
 	my ($node, $db) = @_;
-	return split /\n/, $node->safe_psql('postgres',
-		"SELECT pid FROM pg_stat_activity WHERE starts_with(backend_type, 'event_store projection') AND datname = '$db' ORDER BY pid");
+	return split /\n/,
+	  $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'event_store projection' AND datname = '$db' ORDER BY pid");
+}
+
+=item projection_workers_are(node, database, count, test name)
+
+Waits until the database has so many projection workers.
+
+=cut
+
+sub projection_workers_are
+{
+	my ($node, $db, $count, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok(
+		$node->poll_query_until('postgres',
+			"SELECT count(*) = $count FROM pg_stat_activity"
+			  . " WHERE backend_type = 'event_store projection' AND datname = '$db'"),
+		$name);
 }
 
 =item projections_report(node, database)

@@ -212,7 +212,7 @@ GRANT SELECT ON reporting.by_stream, single, each TO rebuild_reader;
 GRANT USAGE ON SCHEMA reporting TO rebuild_reader;
 CREATE VIEW depends AS SELECT b.stream_id, b.n, b.position, s.n AS all_n FROM reporting.by_stream b CROSS JOIN single s;
 GRANT SELECT ON depends TO rebuild_reader;
-CREATE FUNCTION reads() RETURNS TABLE (what text, n numeric, position bigint) LANGUAGE plpgsql STABLE AS
+CREATE FUNCTION reads() RETURNS TABLE (what text, events numeric, last bigint) LANGUAGE plpgsql STABLE AS
 	$$ BEGIN RETURN QUERY SELECT 'function', sum(b.n), max(b.position) FROM reporting.by_stream b; END $$;
 
 CREATE TABLE rebuilt_statement (stream_id text PRIMARY KEY, n bigint, hash bigint);
