@@ -232,6 +232,7 @@ es_mode_set_inline(const EsStore *store, EsProjection *projection)
 	(void) es_task_catch_up(store, projection, 0, es_mode_final_head(store));
 	es_inline_take_over(store, projection);
 	set_mode(store, projection, "inline");
+	es_apply_check(store, es_registry_find_id(store, projection->id));
 	es_projection_unpin(projection);
 }
 
