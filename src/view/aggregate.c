@@ -11,9 +11,9 @@
  *	  that of the new events.  Either is NULL where no row was aggregated
  *	  (count() apart).  What a rule makes of them is the same, bit for bit, as
  *	  the aggregate over all the rows, else the aggregate is refused: sums of
- *	  floating-point numbers depend on the order in which they are added.  Of
- *	  values that are equal but not the same (1.0 and 1.00), min and max return
- *	  the last one, as least and greatest do the first one.
+ *	  floating-point numbers depend on the order in which they are added.
+ *	  Of equal values that look different (1.0 and 1.00, 1 day and 24 hours),
+ *	  min and max return the last one, least and greatest the first.
  *
  *	  Names are qualified, as statements run with the search_path of the
  *	  view's owner; coalesce, least and greatest are no functions.

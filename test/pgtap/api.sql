@@ -51,6 +51,8 @@ INSERT INTO wanted_functions VALUES
   ('es_wait_for_position', '"position" bigint, timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
   ('es_sequencer_status', 'OUT state text, OUT pid integer, OUT sequenced_lsn pg_lsn, OUT unread_bytes bigint, OUT batches bigint, OUT events bigint, OUT heals bigint, OUT started_at timestamp with time zone, OUT last_batch_at timestamp with time zone, OUT slot_name name, OUT retry_at timestamp with time zone, OUT last_error text, OUT last_error_code text, OUT last_error_at timestamp with time zone',
    'record', 'c', 'volatile', 'restricted', false, false),
+  ('es_retry_dead_letters', 'name text, "position" bigint DEFAULT NULL::bigint', 'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_discard_dead_letters', 'name text, "position" bigint DEFAULT NULL::bigint', 'bigint', 'c', 'volatile', 'unsafe', false, false),
   ('es_wait', 'projection text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
   ('es_projection_status', 'OUT projection_id integer, OUT partition integer, OUT pid integer, OUT "position" bigint, OUT events bigint, OUT batches bigint, OUT rate double precision, OUT last_batch_at timestamp with time zone, OUT workers integer, OUT build_pid integer, OUT build_done bigint, OUT build_total bigint',
    'SETOF record', 'c', 'volatile', 'restricted', false, false),
