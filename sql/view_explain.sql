@@ -12,9 +12,9 @@ CREATE FUNCTION explain(query text) RETURNS TABLE (statement text) LANGUAGE sql 
 
 -- Columns that are merged one by one.
 SELECT explain('SELECT stream_id AS account, sum((data->>''amount'')::numeric(12,2)) AS balance, count(*) AS entries FROM es_log WHERE event_type IN (''In'', ''Out'') GROUP BY stream_id');
--- Columns computed from others; keys that may be NULL.
+-- Columns computed from aggregates; keys that may be NULL.
 SELECT explain('SELECT data->>''region'' AS region, count(*) AS n, sum(version) AS s, sum(version) / count(*) AS mean FROM es_log GROUP BY 1');
--- Columns computed from what is no column.
+-- The states of an aggregate.
 SELECT explain('SELECT data->>''region'' AS region, avg(version) AS mean FROM es_log GROUP BY 1');
 -- One row.
 SELECT explain('SELECT count(*) AS n, max(data->>''x'') AS x FROM es_log e');
