@@ -158,6 +158,7 @@ free_retired(void)
 	MemoryContextSwitchTo(previous);
 	registry.retired = kept;
 	list_free(old);
+	MemoryContextSwitchTo(previous);
 }
 
 /* ---------- statements ---------- */
