@@ -117,11 +117,8 @@ es_rebuild_source(const EsStore *store, const EsProjection *projection)
 	return sql.data;
 }
 
-/*
- * Returns the names of a table's columns.
- */
-static List *
-get_columns(Oid relid)
+List *
+es_rebuild_columns(Oid relid)
 {
 	Relation	rel = relation_open(relid, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
@@ -153,7 +150,7 @@ make_heaps(const EsProjection *projection, const EsView *view)
 	if (view->needs_state)
 	{
 		EsNewHeap  *state = es_heap_make(projection, projection->state_table,
-										 get_columns(projection->state_table));
+										 es_rebuild_columns(projection->state_table));
 
 		state->first = list_length(names);
 		heaps = lappend(heaps, state);
