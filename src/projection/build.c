@@ -212,18 +212,15 @@ build(const EsStore *store, EsProjection *projection, int64 after, int64 upto,
 	return heaps;
 }
 
-List *
-es_view_build(const EsStore *store, EsProjection *projection, int64 after,
-			  int64 upto, int workers, int64 *events)
+/*
+ * The same, telling how far it has come.
+ */
+static List *
+build_with_progress(const EsStore *store, EsProjection *projection,
+					int64 after, int64 upto, int workers, int64 *events)
 {
-	MemoryContext context = CurrentMemoryContext;
 	List	   *volatile heaps = NIL;
-	List	   *result = NIL;
-	EsRunAs		saved;
-	ListCell   *lc;
 
-	es_run_as(store, projection, &saved);
-	SPI_connect();
 	es_progress_begin(projection, after, upto);
 	PG_TRY();
 	{
@@ -234,6 +231,23 @@ es_view_build(const EsStore *store, EsProjection *projection, int64 after,
 		es_progress_end();
 	}
 	PG_END_TRY();
+	return heaps;
+}
+
+List *
+es_view_build(const EsStore *store, EsProjection *projection, int64 after,
+			  int64 upto, int workers, int64 *events)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *heaps;
+	List	   *result = NIL;
+	EsRunAs		saved;
+	ListCell   *lc;
+
+	es_run_as(store, projection, &saved);
+	SPI_connect();
+	heaps = build_with_progress(store, projection, after, upto, workers,
+								events);
 
 	/* what SPI's memory holds goes with it */
 	MemoryContextSwitchTo(context);
