@@ -291,7 +291,8 @@ complete(EsRebuild *rebuild, int timeout)
 		get_head(store);
 	es_shadow_advance(rebuild, head);
 	es_shadow_copy(rebuild);
-	while (!try_step(lock_tables, rebuild, timeout, timeout >= LONGEST_WAIT))
+	while (!try_step(lock_tables, rebuild, timeout,
+					 LockTimeout > 0 || timeout >= LONGEST_WAIT))
 	{
 		pause_ms(SHORT_PAUSE);
 		timeout = Min(timeout * 2, LONGEST_WAIT);
