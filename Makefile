@@ -49,6 +49,7 @@ OBJS = \
 	src/monitor/projections.o \
 	src/privilege/privilege.o \
 	src/projection/alter.o \
+	src/projection/alter_view.o \
 	src/projection/apply.o \
 	src/projection/args.o \
 	src/projection/batch.o \

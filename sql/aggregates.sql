@@ -5,7 +5,8 @@ CREATE SCHEMA regress_agg;
 SET search_path = regress_agg, public, regress;
 
 -- In the order of the input; NULLs are left out.
-SELECT es_first(x), es_last(x), es_first(x ORDER BY x DESC), es_last(x ORDER BY x DESC) FROM (VALUES (NULL), (3), (1), (NULL), (2), (NULL)) v(x);
+SELECT es_first(x), es_last(x) FROM (VALUES (NULL), (3), (1), (NULL), (2), (NULL)) v(x);
+SELECT es_first(x ORDER BY x DESC), es_last(x ORDER BY x DESC) FROM (VALUES (NULL), (3), (1), (NULL), (2), (NULL)) v(x);
 SELECT es_first(x), es_last(x), es_count_if(x > 0) FROM (SELECT 1 AS x WHERE false) v;
 SELECT es_first(NULL::text), es_last(NULL::text, 1), es_count_if(NULL);
 -- By an order number, whatever the order of the input; NULL is no number. Of equal numbers the first one, and the last one.

@@ -52,7 +52,7 @@ INSERT INTO es_cases (query) VALUES
   ('SELECT j.name FROM (es_log JOIN lookup ON id = version) AS j'), ('SELECT version FROM es_log, lookup TABLESAMPLE system (10)'),
   ('SELECT version, random() AS r FROM es_log'), ('SELECT version, clock_timestamp() AS t FROM es_log'), ('SELECT version FROM es_log WHERE nextval(''es_cases_n_seq'') > 0'),
   ('SELECT version, now() AS t FROM es_log'), ('SELECT version, CURRENT_TIMESTAMP AS t FROM es_log'), ('SELECT version FROM es_log WHERE recorded_at > CURRENT_DATE'),
-  ('SELECT version FROM es_log WHERE recorded_at > ''yesterday'''), ('SELECT version FROM es_log WHERE recorded_at > timestamptz '' Now'''),
+  ('SELECT version FROM es_log WHERE recorded_at > ''yesterday'''), ('SELECT version FROM es_log WHERE recorded_at > timestamptz '' Now'''), ('SELECT version FROM es_log WHERE recorded_at > $$today$$::date'), ('SELECT version FROM es_log WHERE recorded_at < E''tomorrow 10:00'''),
   ('SELECT version, current_user AS u FROM es_log'), ('SELECT version, session_user AS u FROM es_log'), ('SELECT version, age(recorded_at) AS a FROM es_log'),
   ('SELECT version, current_setting(''x.y'') AS s FROM es_log'), ('SELECT version FROM es_log WHERE tenant_id = es_tenant()'), ('SELECT version, es_stream_version(stream_id) AS v FROM es_log'),
   ('SELECT e.version FROM es_log, es_read_stream(es_log.stream_id) e'),

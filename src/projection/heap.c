@@ -125,7 +125,7 @@ es_heap_make(const EsProjection *projection, Oid relid, List *columns)
 				 errmsg("table \"%s\" does not belong to role \"%s\", the owner of projection \"%s\"",
 						RelationGetRelationName(rel), projection->owner,
 						projection->name)));
-	CheckTableNotInUse(rel, "es_rebuild()");
+	CheckTableNotInUse(rel, "rebuild");
 
 	result->relid = relid;
 	result->ncolumns = list_length(columns);
@@ -415,7 +415,7 @@ swap_heap(const EsNewHeap *heap)
 	Relation	rel = table_open(heap->relid, NoLock);
 	char		persistence = rel->rd_rel->relpersistence;
 
-	CheckTableNotInUse(rel, "es_rebuild()");
+	CheckTableNotInUse(rel, "rebuild");
 	pgstat_count_truncate(rel);
 	table_close(rel, NoLock);
 

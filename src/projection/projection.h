@@ -471,6 +471,13 @@ extern int64 es_task_catch_up(const EsStore *store, EsProjection *projection,
 /* ---------- mode.c ---------- */
 
 /*
+ * To be called before a mode is changed and before anything is written: waits
+ * for the sequencer.  One that has just been started makes a replication slot,
+ * and waits itself for transactions that have written.
+ */
+extern void es_mode_prepare(const EsStore *store);
+
+/*
  * Makes an async projection inline, in this transaction: locks es_events
  * against appends, waits until all events have their positions, and works
  * them off.  The caller locks the store before, and looks the projection up

@@ -44,8 +44,11 @@ PG_FUNCTION_INFO_V1(es_rebuild);
 static const char *const forget_sql =
 	"DELETE FROM %s.es_dead_letters WHERE projection_id = $1";
 
-int64
-es_rebuild_head(const EsStore *store)
+/*
+ * Last position of the log, as it is now.
+ */
+static int64
+get_head(const EsStore *store)
 {
 	int64		head;
 
@@ -55,9 +58,12 @@ es_rebuild_head(const EsStore *store)
 	return head;
 }
 
-void
-es_rebuild_checkpoints(const EsStore *store, const EsProjection *projection,
-					   int64 position, int64 events)
+/*
+ * Sets the checkpoints of all partitions to a position, and forgets failures.
+ */
+static void
+set_checkpoints(const EsStore *store, const EsProjection *projection,
+				int64 position, int64 events)
 {
 	Oid			types[] = {INT4OID};
 	Datum		values[] = {Int32GetDatum(projection->id)};
@@ -85,12 +91,15 @@ es_rebuild_checkpoints(const EsStore *store, const EsProjection *projection,
 	PopActiveSnapshot();
 }
 
-int64
-es_rebuild_catch_up(const EsStore *store, EsProjection *projection)
+/*
+ * Works off what came after the position that the checkpoints are set to.
+ */
+static int64
+catch_up(const EsStore *store, EsProjection *projection)
 {
 	int64		events = 0;
 	int64		head = projection->is_inline ? es_mode_final_head(store) :
-		es_rebuild_head(store);
+		get_head(store);
 	int			i;
 
 	for (i = 0; i < projection->partitions; i++)
@@ -161,12 +170,8 @@ same_definition(const EsProjection *one, const EsProjection *other)
 	return true;
 }
 
-/*
- * Returns the projection as it is now, under its locks; raises an error if it
- * is another one than that whose contents were made.
- */
-static EsProjection *
-find_again(const EsStore *store, const EsProjection *old)
+EsProjection *
+es_rebuild_find_again(const EsStore *store, const EsProjection *old)
 {
 	EsProjection *now = es_registry_find_id(store, old->id);
 
@@ -191,7 +196,7 @@ catch_up_replaying(const EsStore *store, EsProjection *projection)
 	es_xact_replaying = true;
 	PG_TRY();
 	{
-		events = es_rebuild_catch_up(store, projection);
+		events = catch_up(store, projection);
 	}
 	PG_FINALLY();
 	{
@@ -201,26 +206,41 @@ catch_up_replaying(const EsStore *store, EsProjection *projection)
 	return events;
 }
 
-/*
- * Puts the new heaps in the place of the old ones, and lets them catch up.
- */
-static int64
-take_over(const EsStore *store, EsProjection *projection, List *heaps,
-		  int64 head, int64 events)
+int64
+es_rebuild_finish(const EsStore *store, EsProjection *projection, List *heaps,
+				  int64 head, int64 events)
 {
 	EsRunAs		saved;
 
-	es_run_as(store, projection, &saved);
-	es_heap_swap(heaps);
-	es_run_as_end(&saved);
-
-	es_rebuild_checkpoints(store, projection, head, events);
+	set_checkpoints(store, projection, head, events);
 	events += catch_up_replaying(store, projection);
 
 	es_run_as(store, projection, &saved);
 	es_heap_check_foreign_keys(heaps);
 	es_run_as_end(&saved);
 	return events;
+}
+
+EsProjection *
+es_rebuild_begin(FunctionCallInfo fcinfo, const char *what, EsStore *store)
+{
+	EsProjection *projection;
+	char	   *name = es_arg_projection_name(fcinfo, 0);
+
+	PreventCommandIfReadOnly(what);
+	if (!es_catalog_lock_store(store))
+		es_catalog_get_store(store);	/* raises the error */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("a projection cannot be rebuilt in a transaction of isolation level REPEATABLE READ or SERIALIZABLE"),
+				 errdetail("It must see the events that others append in the meantime.")));
+	projection = es_registry_find(store, name, false);
+	es_projection_check_owner(projection);
+	if (projection->is_inline)
+		es_mode_check_transaction("rebuild an inline projection");
+	es_projection_pin(projection);
+	return projection;
 }
 
 /*
@@ -233,10 +253,9 @@ rebuild_tables(const EsStore *store, EsProjection *projection, int workers)
 	List	   *heaps;
 	int64		head;
 	int64		events;
+	EsRunAs		saved;
 	ListCell   *lc;
 
-	if (projection->is_inline)
-		es_mode_check_transaction("rebuild an inline projection");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	head = es_ledger_head(store, GetActiveSnapshot());
 	if (projection->kind == ES_PROJECTION_VIEW)
@@ -248,9 +267,12 @@ rebuild_tables(const EsStore *store, EsProjection *projection, int workers)
 	foreach(lc, heaps)
 		relids = lappend_oid(relids, ((EsNewHeap *) lfirst(lc))->relid);
 	es_heap_lock(store, projection, relids);
-	projection = find_again(store, projection);
+	projection = es_rebuild_find_again(store, projection);
 	es_projection_pin(projection);
-	events = take_over(store, projection, heaps, head, events);
+	es_run_as(store, projection, &saved);
+	es_heap_swap(heaps);
+	es_run_as_end(&saved);
+	events = es_rebuild_finish(store, projection, heaps, head, events);
 	es_projection_unpin(projection);
 	return events;
 }
@@ -265,14 +287,14 @@ refresh(const EsStore *store, EsProjection *projection)
 	int64		head;
 
 	es_task_lock_all(projection);
-	head = es_rebuild_head(store);
+	head = get_head(store);
 	batch->after = projection->after_position;
 	batch->upto = head;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	es_apply(store, projection, batch);
 	PopActiveSnapshot();
 	es_batch_end(batch);
-	es_rebuild_checkpoints(store, projection, head, 0);
+	set_checkpoints(store, projection, head, 0);
 	return head - projection->after_position;
 }
 
@@ -290,27 +312,11 @@ es_rebuild(PG_FUNCTION_ARGS)
 	long		seconds;
 	int			microseconds;
 
-	PreventCommandIfReadOnly("es_rebuild()");
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("name must not be NULL")));
 	if (!PG_ARGISNULL(1) && (workers < 0 || workers > MAX_WORKERS))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("workers must be between 0 and %d", MAX_WORKERS)));
-	if (!es_catalog_lock_store(&store))
-		es_catalog_get_store(&store);	/* raises the error */
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("a projection cannot be rebuilt in a transaction of isolation level REPEATABLE READ or SERIALIZABLE"),
-				 errdetail("It must see the events that others append in the meantime.")));
-	projection = es_registry_find(&store, text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								  false);
-	es_projection_check_owner(projection);
-
-	es_projection_pin(projection);
+	projection = es_rebuild_begin(fcinfo, "es_rebuild()", &store);
 	events = projection->kind == ES_PROJECTION_REFRESH ?
 		refresh(&store, projection) :
 		rebuild_tables(&store, projection, workers);

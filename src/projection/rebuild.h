@@ -26,6 +26,7 @@
 #ifndef ES_PROJECTION_REBUILD_H
 #define ES_PROJECTION_REBUILD_H
 
+#include "fmgr.h"
 #include "nodes/pg_list.h"
 
 #include "projection/projection.h"
@@ -128,21 +129,29 @@ extern void es_progress_end(void);
 /* ---------- rebuild.c ---------- */
 
 /*
- * Sets the checkpoints of all partitions to a position, and forgets failures.
+ * Begins a function whose first argument is the name of a projection: locks
+ * the store, and returns the projection, pinned.  what is the function's name.
+ *
+ * Raises 25006, 42704, 42501; 25001 when this transaction would not see what
+ * others commit, and 55000 when it has appended and the projection is inline.
  */
-extern void es_rebuild_checkpoints(const EsStore *store,
-								   const EsProjection *projection,
-								   int64 position, int64 events);
+extern EsProjection *es_rebuild_begin(FunctionCallInfo fcinfo,
+									  const char *what, EsStore *store);
 
 /*
- * Works off what came after the position that the checkpoints are set to;
- * returns the number of events.
+ * Returns the projection as it is now, under its locks; raises 55000 if it is
+ * another one than that whose contents were made.
  */
-extern int64 es_rebuild_catch_up(const EsStore *store,
-								 EsProjection *projection);
+extern EsProjection *es_rebuild_find_again(const EsStore *store,
+										   const EsProjection *old);
 
-/* Last position of the log, as it is now. */
-extern int64 es_rebuild_head(const EsStore *store);
+/*
+ * Sets the checkpoints to `head`, forgets failures, and works off what has
+ * come since; checks foreign keys of the tables that got new heaps.  Returns
+ * the number of events, with those given.
+ */
+extern int64 es_rebuild_finish(const EsStore *store, EsProjection *projection,
+							   List *heaps, int64 head, int64 events);
 
 /* ---------- replay.c ---------- */
 

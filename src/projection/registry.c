@@ -158,6 +158,7 @@ free_retired(void)
 	MemoryContextSwitchTo(previous);
 	registry.retired = kept;
 	list_free(old);
+	MemoryContextSwitchTo(previous);
 }
 
 /* ---------- statements ---------- */
@@ -411,6 +412,26 @@ get_handlers(void)
 	return list;
 }
 
+/*
+ * Returns the event types that handlers are for; NIL: all.
+ */
+static List *
+get_handled_types(List *handlers)
+{
+	List	   *types = NIL;
+	ListCell   *lc;
+
+	foreach(lc, handlers)
+	{
+		EsHandlerText *handler = lfirst(lc);
+
+		if (strcmp(handler->event_type, "*") == 0)
+			return NIL;
+		types = lappend(types, handler->event_type);
+	}
+	return types;
+}
+
 static EsProjectionKind
 parse_kind(const char *kind)
 {
@@ -458,6 +479,8 @@ make_entry(void)
 	projection->partitions = (int) get_int(PARTITIONS, 1);
 	projection->filter.categories = get_list(CATEGORIES);
 	projection->filter.event_types = get_list(EVENT_TYPES);
+	if (projection->filter.event_types == NIL)
+		projection->filter.event_types = get_handled_types(projection->handlers);
 	projection->filter.tenants = get_list(TENANTS);
 	projection->settings = get_list(SETTINGS);
 	projection->after_position = get_int(AFTER_POSITION, 0);

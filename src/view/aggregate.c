@@ -12,6 +12,8 @@
  *	  (count() apart).  What a rule makes of them is the same, bit for bit, as
  *	  the aggregate over all the rows, else the aggregate is refused: sums of
  *	  floating-point numbers depend on the order in which they are added.
+ *	  Of equal values that look different (1.0 and 1.00, 1 day and 24 hours),
+ *	  min and max return the last one, least and greatest the first.
  *
  *	  Names are qualified, as statements run with the search_path of the
  *	  view's owner; coalesce, least and greatest are no functions.
@@ -60,8 +62,8 @@ static const Rule rules[] = {
 	{"count", "$o OPERATOR(pg_catalog.+) $n", RULE_NOT_NULL},
 	{"sum", BINARY("+"), RULE_NO_FLOAT},
 	{"avg", NULL, RULE_NO_FLOAT | RULE_AVERAGE},
-	{"min", "least($o, $n)", RULE_DISTINCT},
-	{"max", "greatest($o, $n)", RULE_DISTINCT},
+	{"min", "least($n, $o)", RULE_DISTINCT},
+	{"max", "greatest($n, $o)", RULE_DISTINCT},
 	{"bool_and", "coalesce($o AND $n, $o, $n)", RULE_DISTINCT},
 	{"every", "coalesce($o AND $n, $o, $n)", RULE_DISTINCT},
 	{"bool_or", "coalesce($o OR $n, $o, $n)", RULE_DISTINCT},

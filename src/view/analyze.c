@@ -8,9 +8,10 @@
  *
  * NOTES
  *	  A column is a key, or an aggregate that is its own state, or computed.
- *	  If all states that the computed ones need are columns, too, the table
- *	  itself is enough; else there is a state table with the keys and the
- *	  states, from which the columns are computed after each merge.
+ *	  If all states that the computed ones need are columns, too, and computing
+ *	  cannot raise errors, the table itself is enough; else there is a state
+ *	  table with the keys and the states, from which the columns are computed
+ *	  after each merge.
  *
  *	  Aggregates that depend on the order of their rows are told to take them
  *	  by position, so that they do not depend on plans.
@@ -23,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
@@ -556,6 +558,25 @@ name_states(EsViewQuery *query)
 }
 
 /*
+ * Can a derived column raise an error?  Computed from the values of a batch
+ * alone, it could do so where the merged values raise none: a sum in a batch
+ * may be zero.  A function that raises none, whatever it is called with, is
+ * leakproof.
+ */
+static bool
+may_fail(const EsViewQuery *query)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->derived)
+	{
+		if (contain_leaked_vars((Node *) lfirst_node(TargetEntry, lc)->expr))
+			return true;
+	}
+	return false;
+}
+
+/*
  * Decides how the view is merged, and what must be kept for it.
  */
 static void
@@ -601,7 +622,7 @@ make_states(Analysis *analysis)
 			replace_leaves(analysis);
 
 		/* A carried leaf that is no column has no place in the table. */
-		if (!visible || query->carried != NIL)
+		if (!visible || query->carried != NIL || may_fail(query))
 		{
 			query->merge = ES_MERGE_STATE;
 			query->aggregates = analysis->aggregates;

@@ -37,15 +37,24 @@
 /* ---------- deparsing ---------- */
 
 /*
- * Lets names be deparsed with their schemas; returns what end_deparse needs.
+ * Lets names be deparsed with their schemas, and constants such that they mean
+ * the same whatever the settings; returns what end_deparse needs.
  */
 static int
 begin_deparse(void)
 {
+	static const char *const settings[][2] = {
+		{"search_path", ""},
+		{"DateStyle", "ISO"},
+		{"IntervalStyle", "postgres"},
+		{"extra_float_digits", "1"},
+	};
 	int			level = NewGUCNestLevel();
+	int			i;
 
-	(void) set_config_option("search_path", "", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	for (i = 0; i < (int) lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return level;
 }
 

@@ -51,6 +51,8 @@ INSERT INTO wanted_functions VALUES
   ('es_wait_for_position', '"position" bigint, timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
   ('es_sequencer_status', 'OUT state text, OUT pid integer, OUT sequenced_lsn pg_lsn, OUT unread_bytes bigint, OUT batches bigint, OUT events bigint, OUT heals bigint, OUT started_at timestamp with time zone, OUT last_batch_at timestamp with time zone, OUT slot_name name, OUT retry_at timestamp with time zone, OUT last_error text, OUT last_error_code text, OUT last_error_at timestamp with time zone',
    'record', 'c', 'volatile', 'restricted', false, false),
+  ('es_retry_dead_letters', 'name text, "position" bigint DEFAULT NULL::bigint', 'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_discard_dead_letters', 'name text, "position" bigint DEFAULT NULL::bigint', 'bigint', 'c', 'volatile', 'unsafe', false, false),
   ('es_wait', 'projection text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
   ('es_projection_status', 'OUT projection_id integer, OUT partition integer, OUT pid integer, OUT "position" bigint, OUT events bigint, OUT batches bigint, OUT rate double precision, OUT last_batch_at timestamp with time zone, OUT workers integer, OUT build_pid integer, OUT build_done bigint, OUT build_total bigint',
    'SETOF record', 'c', 'volatile', 'restricted', false, false),
@@ -62,7 +64,24 @@ INSERT INTO wanted_functions VALUES
    'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
   ('es_commit_entries', 'first_position bigint, entries bytea, OUT "position" bigint, OUT tx bigint, OUT events integer, OUT committed_at timestamp with time zone',
    'SETOF record', 'c', 'immutable', 'safe', false, true),
+  ('es_first', 'anyelement', 'anyelement', 'internal', 'immutable', 'unsafe', false, false),
+  ('es_last', 'anyelement', 'anyelement', 'internal', 'immutable', 'unsafe', false, false),
+  ('es_first', 'value anyelement, ordinal bigint', 'anyelement', 'internal', 'immutable', 'safe', false, false),
+  ('es_last', 'value anyelement, ordinal bigint', 'anyelement', 'internal', 'immutable', 'safe', false, false),
+  ('es_count_if', 'condition boolean', 'bigint', 'internal', 'immutable', 'safe', false, false),
+  ('es_explain_view', 'query text, OUT step text, OUT statement text', 'SETOF record', 'c', 'stable', 'unsafe', false, true),
   -- not for users, but needed by the others
+  ('es_first_step', 'state anyelement, value anyelement', 'anyelement', 'c', 'immutable', 'safe', false, true),
+  ('es_last_step', 'state anyelement, value anyelement', 'anyelement', 'c', 'immutable', 'safe', false, true),
+  ('es_first_by_step', 'state internal, value anyelement, ordinal bigint', 'internal', 'c', 'immutable', 'safe', false, false),
+  ('es_last_by_step', 'state internal, value anyelement, ordinal bigint', 'internal', 'c', 'immutable', 'safe', false, false),
+  ('es_first_by_combine', 'state internal, other internal', 'internal', 'c', 'immutable', 'safe', false, false),
+  ('es_last_by_combine', 'state internal, other internal', 'internal', 'c', 'immutable', 'safe', false, false),
+  ('es_by_serialize', 'state internal', 'bytea', 'c', 'immutable', 'safe', false, true),
+  ('es_by_deserialize', 'data bytea, dummy internal', 'internal', 'c', 'immutable', 'safe', false, true),
+  ('es_by_final', 'state internal, value anyelement, ordinal bigint', 'anyelement', 'c', 'immutable', 'safe', false, false),
+  ('es_count_if_step', 'state bigint, condition boolean', 'bigint', 'c', 'immutable', 'safe', false, true),
+  ('es_count_if_undo', 'state bigint, condition boolean', 'bigint', 'c', 'immutable', 'safe', false, true),
   ('es_pack_entries', 'tx bigint[], events integer[], committed_at timestamp with time zone[]', 'bytea', 'c', 'immutable', 'safe', false, true),
   ('es_commit_problem', 'first_position bigint, last_position bigint, tx_range int8range, entries bytea', 'text', 'c', 'stable', 'safe', false, false),
   ('es_commits_before_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
@@ -79,6 +98,9 @@ INSERT INTO wanted_functions VALUES
   ('es_events_after_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_events_immutable', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_snapshots_before_write', '', 'trigger', 'c', 'volatile', 'unsafe', false, false);
+
+-- Names that several functions have are told apart by their arguments.
+ALTER TABLE wanted_functions ADD overload text GENERATED ALWAYS AS (CASE WHEN name IN ('es_first', 'es_last') THEN arguments ELSE '' END) STORED;
 
 CREATE TEMP TABLE wanted_columns (relation text, number int, name text, type text, is_required boolean, "default" text, "collation" text);
 INSERT INTO wanted_columns VALUES
@@ -199,7 +221,8 @@ CREATE TEMP VIEW functions AS
          l.lanname::text AS language,
          CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
          CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END AS parallel,
-         p.prosecdef AS is_definer, p.proisstrict AS is_strict, p.proconfig AS settings, p.proowner AS owner, p.proacl AS acl
+         p.prosecdef AS is_definer, p.proisstrict AS is_strict, p.proconfig AS settings, p.proowner AS owner, p.proacl AS acl,
+         CASE WHEN p.proname IN ('es_first', 'es_last') THEN pg_get_function_arguments(p.oid) ELSE '' END AS overload
     FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang;
 
 CREATE TEMP VIEW relations AS
@@ -237,7 +260,7 @@ SELECT set_eq($$ SELECT unnest(extconfig)::regclass::text AS name, unnest(extcon
 SELECT isnt(obj_description(oid, 'pg_extension'), NULL, 'the extension has a comment') FROM pg_extension WHERE extname = 'event_store';
 
 -- Everything that it has, and nothing else.
-SELECT set_eq($$ SELECT name FROM functions $$, $$ SELECT name FROM wanted_functions $$, 'functions');
+SELECT set_eq($$ SELECT name, overload FROM functions $$, $$ SELECT name, overload FROM wanted_functions $$, 'functions');
 SELECT set_eq($$ SELECT name, kind::text FROM relations $$, $$ VALUES ('es_events', 'r'), ('es_snapshots', 'r'), ('es_commits', 'r'), ('es_sequencer_state', 'r'), ('es_store_key', 'r'),
                         ('es_log_events', 'f'), ('es_log', 'v'), ('es_sequencer', 'v'), ('es_projections', 'v'), ('es_tx_seq', 'S') $$,
               'tables, views and sequences');
@@ -268,15 +291,15 @@ SELECT is_empty($$ SELECT name FROM functions WHERE owner <> (SELECT extowner FR
 -- ---------------------------------------------------------------------------
 
 SELECT is(f.name || '(' || f.arguments || ') -> ' || f.result, w.name || '(' || w.arguments || ') -> ' || w.result, w.name || ': signature')
-  FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
-SELECT is(f.language, w.language, w.name || ': language ' || w.language) FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
-SELECT is(f.volatility, w.volatility, w.name || ': ' || w.volatility) FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
-SELECT is(f.parallel, w.parallel, w.name || ': parallel ' || w.parallel) FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
+  FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
+SELECT is(f.language, w.language, w.name || ': language ' || w.language) FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
+SELECT is(f.volatility, w.volatility, w.name || ': ' || w.volatility) FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
+SELECT is(f.parallel, w.parallel, w.name || ': parallel ' || w.parallel) FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
 SELECT is(concat_ws(', ', CASE WHEN f.is_definer THEN 'definer' ELSE 'invoker' END, CASE WHEN f.is_strict THEN 'strict' END),
           concat_ws(', ', CASE WHEN w.is_definer THEN 'definer' ELSE 'invoker' END, CASE WHEN w.is_strict THEN 'strict' END),
           w.name || ': whose rights count, and what NULL does')
-  FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
-SELECT isnt(obj_description(f.oid, 'pg_proc'), NULL, w.name || ': comment') FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
+  FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
+SELECT isnt(obj_description(f.oid, 'pg_proc'), NULL, w.name || ': comment') FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
 
 SELECT is_empty($$ SELECT name FROM functions WHERE is_definer AND settings IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
                 'functions with the rights of their owner have a safe search_path');
