@@ -221,7 +221,7 @@ es_view_build(const EsStore *store, EsProjection *projection, int64 after,
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *volatile heaps = NIL;
-	List	   *result = NIL;
+	List	   *volatile result = NIL;
 	EsRunAs		saved;
 	ListCell   *lc;
 

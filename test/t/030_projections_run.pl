@@ -133,6 +133,16 @@ let_go($table);
 let_go($lock);
 counts_are_exact($node, $db, 'after the locks', qw(first second third slow));
 
+# One that somebody runs by hand, in a transaction that goes on.
+append($node, $db, 10);
+counts_are_exact($node, $db, 'before one is run by hand', 'first');
+my $by_hand = holder($node, $db, "SELECT es_run_projections('first')");
+append($node, $db, 10);
+succeeds($node, $db, "SELECT es_wait('first', '50 ms')", 'f', 'a task that a session has locked stands still');
+counts_are_exact($node, $db, 'the others do not', qw(second third slow));
+let_go($by_hand);
+counts_are_exact($node, $db, 'when the session has let go', 'first');
+
 # The pg_sleep is stopped with its worker; the definition goes.
 $node->safe_psql($db, "DELETE FROM es_projection_definitions WHERE name = 'asleep'");
 $node->safe_psql($db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'asleep'");
