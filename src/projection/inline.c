@@ -187,6 +187,13 @@ after_append(Relation events, const EsStore *store)
 	if (likely(!es_registry_has_inline(store)) || running)
 		return;
 
+	if (!es_registry_is_complete())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot append while inline projections are being restored"),
+				 errdetail("Another session has restored their definitions, and perhaps not yet their tables."),
+				 errhint("Append when it has ended.")));
+
 	running = true;
 	PG_TRY();
 	{

@@ -231,6 +231,13 @@ extern const char *es_arg_word(FunctionCallInfo fcinfo, int argument,
 /* Name of the state table that goes with a view's table */
 extern char *es_view_state_name(const char *table);
 
+/*
+ * Returns false while a session that restores a dump has put projections into
+ * the registry: the tables that they write may not be there yet.  Otherwise
+ * none can begin to before this transaction ends.
+ */
+extern bool es_registry_is_complete(void);
+
 /* ---------- checkpoint.c ---------- */
 
 typedef struct EsCheckpoint

@@ -24,6 +24,7 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -37,6 +38,7 @@
 #include "utils/timestamp.h"
 
 #include "core/compat.h"
+#include "core/locks.h"
 #include "projection/projection.h"
 #include "worker/tasks.h"
 
@@ -163,6 +165,9 @@ free_retired(void)
 
 /* ---------- statements ---------- */
 
+/* Is this process running a statement of ours that may write? */
+static bool writing = false;
+
 /*
  * Returns sql with the schema in place of each %s.
  */
@@ -246,6 +251,7 @@ execute(const EsStore *store, const char *sql, int nargs, Oid *types,
 	int			result;
 	SPIPlanPtr	plan;
 
+	writing = !read_only;
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(store->owner,
 						   sec_context | SECURITY_LOCAL_USERID_CHANGE);
@@ -254,11 +260,19 @@ execute(const EsStore *store, const char *sql, int nargs, Oid *types,
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 								 true, 0, false);
 
-	plan = get_plan(store, sql, nargs, types);
-	result = SPI_execute_plan(plan, values, nulls, read_only, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
+	PG_TRY();
+	{
+		plan = get_plan(store, sql, nargs, types);
+		result = SPI_execute_plan(plan, values, nulls, read_only, 0);
+		if (result < 0)
+			elog(ERROR, "could not execute \"%s\": %s", sql,
+				 SPI_result_code_string(result));
+	}
+	PG_FINALLY();
+	{
+		writing = false;
+	}
+	PG_END_TRY();
 
 	AtEOXact_GUC(false, guc_level);
 	SetUserIdAndSecContext(userid, sec_context);
@@ -688,6 +702,31 @@ es_projection_check_owner(const EsProjection *projection)
 			 errdetail("It belongs to role \"%s\".", projection->owner)));
 }
 
+/* ---------- restoring ---------- */
+
+/*
+ * Holds projections back until this session ends: it restores a dump, and the
+ * tables that they write may not be there yet.  pg_restore -j, too, ends its
+ * sessions together when all data are loaded.
+ */
+static void
+become_restorer(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, ES_LOCK_RESTORE);
+	(void) LockAcquire(&tag, RowExclusiveLock, true, false);
+}
+
+bool
+es_registry_is_complete(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, ES_LOCK_RESTORE);
+	return LockAcquire(&tag, ShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 /*
  * SQL: trigger function of es_projection_definitions, after each statement
  * that writes to it
@@ -695,6 +734,8 @@ es_projection_check_owner(const EsProjection *projection)
 Datum
 es_projection_definitions_changed(PG_FUNCTION_ARGS)
 {
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
@@ -702,7 +743,9 @@ es_projection_definitions_changed(PG_FUNCTION_ARGS)
 						"es_projection_definitions_changed")));
 	register_callbacks();
 	registry.fresh = false;
-	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	CacheInvalidateRelcache(trigger->tg_relation);
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event) && !writing)
+		become_restorer();
 	es_tasks_changed();
 	PG_RETURN_POINTER(NULL);	/* not SQL's NULL: a trigger must not */
 }
