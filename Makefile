@@ -68,7 +68,7 @@ OBJS = \
 	src/projection/refresh.o \
 	src/projection/rebuild.o \
 	src/projection/registry.o \
-	src/projection/replay.o \
+	src/projection/shadow.o \
 	src/projection/report.o \
 	src/projection/run.o \
 	src/projection/statement.o \

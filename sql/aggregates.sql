@@ -44,9 +44,6 @@ SELECT count(*) FROM results r WHERE ROW(ft, lt, fi, li, n) IS DISTINCT FROM
 SELECT es_first(t, place) = (SELECT t FROM many WHERE t IS NOT NULL ORDER BY place LIMIT 1) AS first, es_last(ARRAY[n, place], place) AS last, es_last(t, place) FILTER (WHERE false) AS none FROM many;
 RESET max_parallel_workers_per_gather;
 
--- Their parts are not to be called.
-SELECT regress.error_of('SELECT es_by_final(NULL::internal, 1, 1)'), regress.error_of('SELECT es_first_by_step(NULL::internal, 1, 1)');
-
 -- The hash that splits streams: the same for ever.
 SELECT s, es_stream_partition(s, 1) AS of_1, es_stream_partition(s, 2) AS of_2, es_stream_partition(s, 7) AS of_7, es_stream_partition(s, 64) AS of_64
   FROM (VALUES (''), ('a'), ('order-1'), ('order-2'), ('order-42'), ('order-0190a6b2-7f1e-7c3d-8f00-000000000001')) v(s);

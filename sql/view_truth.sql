@@ -161,6 +161,9 @@ SELECT truth($$SELECT event_type, count(*) AS n, sum((data->>'amount')::numeric)
                       CASE WHEN count(*) > 170 THEN 'many' ELSE event_type || ': few' END AS size FROM es_log GROUP BY event_type$$,
              $$SELECT *, s / n AS per_event, CASE WHEN n > 170 THEN 'many' ELSE event_type || ': few' END AS size
                  FROM (SELECT event_type, count(*) AS n, sum((data->>'amount')::numeric) AS s FROM log GROUP BY event_type) q$$);
+-- ... which must not be computed for a batch alone, where it would fail
+SELECT truth($$SELECT event_type, count(*) AS n, sum(CASE WHEN version < 200 THEN 1 ELSE 0 END) AS early, count(*) / sum(CASE WHEN version < 200 THEN 1 ELSE 0 END) AS ratio FROM es_log GROUP BY event_type$$,
+             $$SELECT *, n / early AS ratio FROM (SELECT event_type, count(*) AS n, sum(CASE WHEN version < 200 THEN 1 ELSE 0 END) AS early FROM log GROUP BY event_type) q$$);
 -- Columns computed from what is no column
 SELECT truth($$SELECT coalesce(data->>'region', '?') AS region, round(100.0 * es_count_if(event_type = 'Paid') / count(*), 2) AS percent,
                       (sum((data->>'n')::int) - min((data->>'n')::int))::text AS t, 'r: ' || coalesce(data->>'region', '?') AS label FROM es_log GROUP BY 1$$,

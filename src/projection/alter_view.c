@@ -19,25 +19,16 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "catalog/dependency.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
-#include "core/compat.h"
-#include "ledger/ledger.h"
 #include "projection/rebuild.h"
 #include "view/view.h"
 
@@ -48,14 +39,9 @@ PG_FUNCTION_INFO_V1(es_alter_view);
  */
 typedef struct Change
 {
-	EsProjection *projection;	/* as it was */
-	EsProjection *changed;		/* with the new query and its tables */
-	char	   *schema;			/* of the tables while they are made */
-	Oid			schema_oid;
-	char	   *target;			/* schema where they are to be */
-	char	   *table;			/* qualified names: of the table */
-	char	   *new_table;		/* and of the tables while they are made */
-	char	   *new_state;
+	EsRebuild	rebuild;
+	char	   *target;			/* schema of the table */
+	char	   *table;			/* its qualified name */
 	bool		same_table;		/* the table stays */
 	List	   *commands;		/* char *: make for the new table what the old
 								 * one had */
@@ -166,14 +152,6 @@ run_command(const char *sql)
 			 SPI_result_code_string(result));
 }
 
-static Oid
-get_relation(const char *name)
-{
-	List	   *names = string_to_qualified_name_list_compat(name);
-
-	return RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, false);
-}
-
 /*
  * Makes arrays of the names and types of columns; of the keys only, if asked.
  */
@@ -217,7 +195,7 @@ check_obstacles(const Change *change, const EsView *old, const EsView *new)
 {
 	Oid			types[] = {OIDOID, TEXTARRAYOID, OIDARRAYOID, TEXTARRAYOID};
 	Datum		values[] = {
-		ObjectIdGetDatum(change->projection->relation), get_names(new, false),
+		ObjectIdGetDatum(change->rebuild.projection->relation), get_names(new, false),
 		get_types(new), get_names(old, true)
 	};
 	StringInfoData list;
@@ -235,7 +213,7 @@ check_obstacles(const Change *change, const EsView *old, const EsView *new)
 	ereport(ERROR,
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("the columns of projection \"%s\" cannot change while other objects depend on table %s",
-					change->projection->name, change->table),
+					change->rebuild.projection->name, change->table),
 			 errdetail("The table is replaced by another one, for which these cannot be made again: %s.",
 					   list.data),
 			 errhint("Drop them first.")));
@@ -249,7 +227,7 @@ collect_commands(Change *change, const EsView *old, MemoryContext context)
 {
 	Oid			types[] = {OIDOID, TEXTOID, BOOLOID};
 	Datum		values[] = {
-		ObjectIdGetDatum(change->projection->relation),
+		ObjectIdGetDatum(change->rebuild.projection->relation),
 		CStringGetTextDatum(change->table),
 		BoolGetDatum(old->shape == ES_VIEW_SINGLE)
 	};
@@ -267,143 +245,100 @@ collect_commands(Change *change, const EsView *old, MemoryContext context)
 }
 
 /*
- * Makes the new tables, empty, in the schema of their own; as the owner and
- * with SPI.
+ * Looks what is to be done, and makes the new tables, in the stand-ins' schema.
  */
 static void
-make_tables(Change *change, const EsView *new)
+prepare(Change *change, MemoryContext context)
 {
-	ListCell   *lc;
+	EsRebuild  *rebuild = &change->rebuild;
+	EsProjection *projection = rebuild->projection;
+	EsProjection *copy = rebuild->copy;
+	EsView	   *old = es_view_of(rebuild->store, projection);
+	EsView	   *new = es_view_analyze(rebuild->store, copy->query);
 
-	foreach(lc, es_view_create_sql(new, change->new_table,
-								   new->needs_state ? change->new_state : NULL))
-		run_command(lfirst(lc));
-	if (change->same_table)
-		run_command(psprintf("DROP TABLE %s", change->new_table));
-}
-
-/*
- * Looks what is to be done, and makes the new tables.
- */
-static void
-prepare(const EsStore *store, Change *change)
-{
-	MemoryContext context = CurrentMemoryContext;
-	EsProjection *changed = change->changed;
-	EsRunAs		saved;
-	EsView	   *old;
-	EsView	   *new;
-
-	LockRelationOid(changed->relation, ShareUpdateExclusiveLock);
-	es_run_as(store, change->projection, &saved);
-	SPI_connect();
-	old = es_view_of(store, change->projection);
-	new = es_view_analyze(store, changed->query);
-	es_view_check_mode(new, changed->name, changed->partitions,
-					   changed->is_inline);
+	es_view_check_mode(new, copy->name, copy->partitions, copy->is_inline);
 	change->same_table = es_view_same_columns(old, new);
+	SPI_connect();
 	if (!change->same_table)
 	{
 		check_obstacles(change, old, new);
 		collect_commands(change, old, context);
 	}
-	make_tables(change, new);
-	if (!change->same_table)
-		changed->relation = get_relation(change->new_table);
-	changed->state_table = new->needs_state ?
-		get_relation(change->new_state) : InvalidOid;
 	SPI_finish();
-	es_run_as_end(&saved);
-}
 
-/*
- * Names the tables, and makes the schema in which the new ones are made.
- */
-static void
-begin(Change *change, EsProjection *projection, char *query)
-{
-	Oid			relation = projection->relation;
-	char	   *table = get_rel_name(relation);
-
-	if (table == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("a table of projection \"%s\" does not exist any more",
-						projection->name),
-				 errhint("Drop the projection, and create it again.")));
-	memset(change, 0, sizeof(*change));
-	change->projection = projection;
-	change->changed = es_projection_copy(projection, projection->settings);
-	change->changed->query = query;
-	change->schema = psprintf("es_rebuild_%d", projection->id);
-	change->target = get_namespace_name(get_rel_namespace(relation));
-	change->table = quote_qualified_identifier(change->target, table);
-	change->new_table = quote_qualified_identifier(change->schema, table);
-	change->new_state = quote_qualified_identifier(change->schema,
-												   es_view_state_name(table));
-	change->schema_oid = NamespaceCreate(change->schema,
-										 get_role_oid(projection->owner, false),
-										 false);
-	CommandCounterIncrement();
-}
-
-/*
- * Gives the heaps that belong to tables which nobody else sees to these, and
- * returns the others.
- */
-static List *
-swap_new_tables(const EsStore *store, const Change *change, List *heaps)
-{
-	List	   *new = NIL;
-	List	   *old = NIL;
-	EsRunAs		saved;
-	ListCell   *lc;
-
-	foreach(lc, heaps)
+	es_shadow_make_view(rebuild, new);
+	if (change->same_table)
+		es_shadow_add(rebuild, projection->relation, copy->relation,
+					  es_rebuild_columns(copy->relation));
+	else
 	{
-		if (((EsNewHeap *) lfirst(lc))->relid == change->projection->relation)
-			old = lappend(old, lfirst(lc));
-		else
-			new = lappend(new, lfirst(lc));
+		es_shadow_add(rebuild, copy->relation, copy->relation,
+					  es_rebuild_columns(copy->relation));
+		rebuild->locked = lappend_oid(rebuild->locked, projection->relation);
 	}
-	es_run_as(store, change->changed, &saved);
-	es_heap_swap(new);
-	es_run_as_end(&saved);
-	return old;
+	if (new->needs_state)
+		es_shadow_add(rebuild, copy->state_table, copy->state_table,
+					  es_rebuild_columns(copy->state_table));
+	if (OidIsValid(projection->state_table))
+		rebuild->locked = lappend_oid(rebuild->locked, projection->state_table);
 }
 
 /*
- * Puts a table in the place of another one, or of none; with SPI.
+ * Names the table, locks it against changes of its definition, and makes the
+ * new ones.
  */
 static void
-replace_table(const char *new, const char *schema, Oid old)
+begin(Change *change, const EsStore *store, EsProjection *projection,
+	  char *query)
+{
+	MemoryContext context = CurrentMemoryContext;
+	EsRunAs		saved;
+
+	LockRelationOid(projection->relation, ShareUpdateExclusiveLock);
+	memset(change, 0, sizeof(*change));
+	change->table = es_view_relation_name(projection->relation);
+	change->target = get_namespace_name(get_rel_namespace(projection->relation));
+	es_shadow_begin(&change->rebuild, store, projection);
+	change->rebuild.copy->query = query;
+	es_run_as(store, projection, &saved);
+	prepare(change, context);
+	es_run_as_end(&saved);
+}
+
+/*
+ * Drops an old table, and puts a new one in its place; either may be missing.
+ * With SPI.
+ */
+static void
+replace_table(const Change *change, Oid old, Oid new)
 {
 	if (OidIsValid(old) && get_rel_name(old) != NULL)
 		run_command(psprintf("DROP TABLE %s", es_view_relation_name(old)));
-	if (new == NULL)
-		return;
-	run_command(psprintf("ALTER TABLE %s SET SCHEMA %s", new,
-						 quote_identifier(schema)));
+	if (OidIsValid(new))
+		run_command(psprintf("ALTER TABLE %s SET SCHEMA %s",
+							 es_view_relation_name(new),
+							 quote_identifier(change->target)));
 }
 
 /*
- * Puts the new tables in the place of the old ones, under their locks.
+ * Puts the new contents and tables in the place of the old ones.
  */
 static void
-replace_tables(const EsStore *store, const Change *change, List *heaps)
+replace_tables(Change *change)
 {
+	EsProjection *projection = change->rebuild.projection;
+	EsProjection *copy = change->rebuild.copy;
 	EsRunAs		saved;
 	ListCell   *lc;
 
-	es_run_as(store, change->changed, &saved);
-	if (change->same_table)
-		es_heap_swap(heaps);
+	es_run_as(change->rebuild.store, copy, &saved);
+	es_heap_swap(change->rebuild.heaps);
 	SPI_connect();
-	replace_table(OidIsValid(change->changed->state_table) ? change->new_state : NULL,
-				  change->target, change->projection->state_table);
-	if (!change->same_table)
-		replace_table(change->new_table, change->target,
-					  change->projection->relation);
+	replace_table(change, projection->state_table, copy->state_table);
+	if (change->same_table)
+		copy->relation = projection->relation;
+	else
+		replace_table(change, projection->relation, copy->relation);
 	foreach(lc, change->commands)
 		run_command(lfirst(lc));
 	SPI_finish();
@@ -414,61 +349,23 @@ replace_tables(const EsStore *store, const Change *change, List *heaps)
  * Writes the new definition; returns it, pinned.
  */
 static EsProjection *
-write_definition(const EsStore *store, const Change *change)
+write_definition(const EsStore *store, const EsProjection *copy)
 {
 	Oid			types[] = {INT4OID, TEXTOID, REGCLASSOID, REGCLASSOID};
 	Datum		values[] = {
-		Int32GetDatum(change->changed->id),
-		CStringGetTextDatum(change->changed->query),
-		ObjectIdGetDatum(change->changed->relation),
-		ObjectIdGetDatum(change->changed->state_table)
+		Int32GetDatum(copy->id), CStringGetTextDatum(copy->query),
+		ObjectIdGetDatum(copy->relation), ObjectIdGetDatum(copy->state_table)
 	};
 	EsProjection *projection;
 
 	SPI_connect();
 	(void) es_registry_execute(store, set_query_sql, lengthof(types), types,
 							   values,
-							   OidIsValid(change->changed->state_table) ? NULL : "   n");
+							   OidIsValid(copy->state_table) ? NULL : "   n");
 	SPI_finish();
-	projection = es_registry_find_id(store, change->changed->id);
+	projection = es_registry_find_id(store, copy->id);
 	es_projection_pin(projection);
 	return projection;
-}
-
-/*
- * Does it all; returns the number of events.
- */
-static int64
-alter_view(const EsStore *store, EsProjection *projection, char *query)
-{
-	List	   *relids = list_make1_oid(projection->relation);
-	Change		change;
-	ObjectAddress address;
-	List	   *heaps;
-	int64		head;
-	int64		events;
-
-	begin(&change, projection, query);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	head = es_ledger_head(store, GetActiveSnapshot());
-	prepare(store, &change);
-	heaps = es_view_build(store, change.changed, projection->after_position,
-						  head, -1, &events);
-	PopActiveSnapshot();
-	heaps = swap_new_tables(store, &change, heaps);
-
-	if (OidIsValid(projection->state_table))
-		relids = lappend_oid(relids, projection->state_table);
-	es_heap_lock(store, projection, relids);
-	(void) es_rebuild_find_again(store, projection);
-	replace_tables(store, &change, heaps);
-	projection = write_definition(store, &change);
-	ObjectAddressSet(address, NamespaceRelationId, change.schema_oid);
-	performDeletion(&address, DROP_RESTRICT, PERFORM_DELETION_INTERNAL);
-
-	events = es_rebuild_finish(store, projection, heaps, head, events);
-	es_projection_unpin(projection);
-	return events;
 }
 
 /*
@@ -478,7 +375,9 @@ Datum
 es_alter_view(PG_FUNCTION_ARGS)
 {
 	EsStore		store;
+	Change		change;
 	EsProjection *projection;
+	EsProjection *changed;
 
 	if (PG_ARGISNULL(1))
 		es_arg_raise("query", "must not be NULL", NULL);
@@ -487,8 +386,14 @@ es_alter_view(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("projection \"%s\" is not a view", projection->name)));
-	(void) alter_view(&store, projection,
-					  text_to_cstring(PG_GETARG_TEXT_PP(1)));
+
+	begin(&change, &store, projection, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	es_shadow_fill(&change.rebuild, -1);
+	es_rebuild_catch_up(&change.rebuild);
+	replace_tables(&change);
+	changed = write_definition(&store, change.rebuild.copy);
+	es_rebuild_finish(&change.rebuild, changed);
+	es_projection_unpin(changed);
 	es_projection_unpin(projection);
 	PG_RETURN_VOID();
 }

@@ -1253,27 +1253,30 @@ SQL
 	return;
 }
 
-=item view_problems(node, database, [views], before)
+=item view_problems(node, database, [views])
 
 Compares views with the log in two ways: with what es_verify says, and with a
-query written by hand. A view is { name, relation (the name), truth, after (0) }:
-truth is a query over the relation "log", which has the columns of es_log and
-the events behind the position "after". Answers a list of [what es_verify says,
-what the query says], '' being nothing. The SQL of "before" runs before, in the
-same transaction; all of it is rolled back.
+query written by hand. A view is { name, truth, after (0), before }: truth is a
+query over the relation "log", which has the columns of es_log and the events
+behind the position "after". The SQL of "before" runs before the view is looked
+at, and is rolled back afterwards. Answers a list of [what es_verify says, what
+the query says], '' being nothing.
 
 =cut
 
 sub view_problems
 {
-	my ($node, $db, $views, $before) = @_;
-	my $sql = "SET client_min_messages = warning;\nBEGIN;\nCREATE TEMP TABLE events AS TABLE truth.log;\nANALYZE events;\n" . ($before // '');
+	my ($node, $db, $views) = @_;
+	my $sql = "SET client_min_messages = warning;\nBEGIN;\nCREATE TEMP TABLE events AS TABLE truth.log;\nANALYZE events;\n";
 
 	for my $i (0 .. $#$views)
 	{
 		my $view = $views->[$i];
-		$sql .= sprintf("SELECT '#%d ' || replace(truth.verify(%s), E'\\n', ' // ');\nSELECT '#%d ' || replace(truth.differences(%s, %s, %d), E'\\n', ' // ');\n",
-			2 * $i, literal($view->{name}), 2 * $i + 1, literal($view->{relation} // $view->{name}), literal($view->{truth}), $view->{after} // 0);
+		$sql .= "SAVEPOINT before;\n$view->{before};\n" if defined $view->{before};
+		$sql .= sprintf("SELECT '#%d ' || replace(%s, E'\\n', ' // ');\n", @$_)
+		  for [ 2 * $i, 'truth.verify(' . literal($view->{name}) . ')' ],
+		  [ 2 * $i + 1, sprintf('truth.differences(%s, %s, %d)', literal($view->{name}), literal($view->{truth}), $view->{after} // 0) ];
+		$sql .= "ROLLBACK TO before;\n" if defined $view->{before};
 	}
 	my ($ret, $out, $err) = $node->psql($db, $sql . "ROLLBACK;\n", on_error_stop => 0);
 	my %got = $out =~ /^#(\d+) (.*)$/mg;
