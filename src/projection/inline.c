@@ -184,8 +184,11 @@ run_rounds(Relation events, const EsStore *store)
 static void
 after_append(Relation events, const EsStore *store)
 {
-	if (likely(!es_registry_has_inline(store)) || running)
-		return;
+	Range		range;
+
+	if (likely(!es_registry_has_inline(store)) || running ||
+		!es_xact_unprojected(&range.tx, &range.from, &range.to))
+		return;					/* copies of recorded events are no appends */
 
 	if (!es_registry_is_complete())
 		ereport(ERROR,
