@@ -94,19 +94,19 @@ find_aggrefs(Node *expr)
 }
 
 /*
- * Does a SQL/JSON constructor (JSON_ARRAYAGG) contain an aggregate?  It could
- * not be deparsed without it.
+ * Refuses the aggregates of SQL/JSON: these nodes could not be deparsed with
+ * a merged value in the place of the aggregate.
  */
 static bool
-constructor_walker(Node *node, void *context)
+json_walker(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (is_json_constructor_compat(node) && find_aggrefs(node) != NIL)
+	if (is_json_aggregate_compat(node))
 		es_view_refuse(node, "JSON_ARRAYAGG or JSON_OBJECTAGG",
 					   "How its results over parts of the log are merged is not known.",
 					   "Use jsonb_agg() or jsonb_object_agg().");
-	return expression_tree_walker(node, constructor_walker, context);
+	return expression_tree_walker(node, json_walker, context);
 }
 
 /*
@@ -619,7 +619,7 @@ analyze(const EsStore *store, const char *text)
 	flatten_group_compat(query);
 	view->shape = query->groupClause != NIL ? ES_VIEW_GROUPED :
 		query->hasAggs ? ES_VIEW_SINGLE : ES_VIEW_PLAIN;
-	constructor_walker((Node *) query->targetList, NULL);
+	json_walker((Node *) query->targetList, NULL);
 
 	make_columns(analysis);
 	n = list_length(view->columns);

@@ -434,7 +434,8 @@ SELECT projection_id, partition, max(position), max(events) FROM es_checkpoints 
 SELECT projection_id, partition, failed, error_code, first_position FROM es_projection_failures ORDER BY 1, 2;
 SELECT * FROM es_dead_letters ORDER BY 1, 2;
 SELECT last_value, is_called FROM es_projection_id_seq;
-SELECT name, kind, mode, state, position, lag_events, events, dead_letters FROM es_projections ORDER BY name;
+SELECT name, kind, mode, events, dead_letters, attempts, last_error_code, failed_position FROM es_projections ORDER BY name;
+SELECT name, state FROM es_projections WHERE name IN ('paused', 'failed') ORDER BY name;
 SQL
 }
 
@@ -532,17 +533,31 @@ restored('worst', 'a restore in the worst order', sub {
 	$node->append_conf('postgresql.conf', 'event_store.projections = on');
 	$node->reload;
 
+	# What belongs to the extension comes first, then a pause, then the user's tables.
 	my ($list) = run_command([ 'pg_restore', '-l', "$dir/worst.dump" ]);
-	my @data = grep { / (?:TABLE DATA|SEQUENCE SET) / } split /\n/, $list;
-	append_to_file("$dir/worst.first", join("\n", grep { / store es_/ } @data) . "\n");
-	append_to_file("$dir/worst.then", join("\n", grep { !/ store es_/ } @data) . "\n");
-	my @restore = ('pg_restore', '--exit-on-error', '-d', $db);
-	$node->command_ok([ @restore, '--section=pre-data', "$dir/worst.dump" ], 'schema');
-	$node->command_ok([ @restore, '-L', "$dir/worst.first", "$dir/worst.dump" ], 'events and definitions');
+	my @all  = grep { !/^;/ } split /\n/, $list;
+	my @data = grep { $all[$_] =~ / (?:TABLE DATA|SEQUENCE SET) / } 0 .. $#all;
+	my @parts = (
+		[ @all[ 0 .. $data[0] - 1 ], grep { / store es_/ } @all[@data] ],
+		[ (grep { !/ store es_/ } @all[@data]), @all[ $data[-1] + 1 .. $#all ] ]);
+	append_to_file("$dir/worst.sql", "\\set ON_ERROR_STOP on\n");
+	for my $part (0, 1)
+	{
+		append_to_file("$dir/worst.list$part", join("\n", @{ $parts[$part] }) . "\n");
+		$node->command_ok([ 'pg_restore', '-L', "$dir/worst.list$part", '-f', "$dir/worst.sql$part", "$dir/worst.dump" ], "part $part");
+		append_to_file("$dir/worst.sql", slurp_file("$dir/worst.sql$part") . ($part ? '' : "SELECT pg_catalog.pg_advisory_lock(1);\n"));
+	}
+	my $pause = session($db);
+	$pause->query_safe('SELECT pg_advisory_lock(1)');
+	my ($restore) = start_clients($node, $db, "$dir/worst.sql");
+	$node->poll_query_until($db, q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 1}) or die slurp_file("$dir/worst.sql.err");
 	log_is_caught_up($node, $db, 'the log of a store without its tables');
 	unlike(outcome($node, $db, q{SELECT es_wait('counter', '500 ms')}), qr/^ok t/, 'nothing is applied before the end of a restore');
-	$node->command_ok([ @restore, '-L', "$dir/worst.then", "$dir/worst.dump" ], 'tables');
-	$node->command_ok([ @restore, '--section=post-data', "$dir/worst.dump" ], 'the rest');
+	unlike(outcome($node, $db, 'SELECT es_run_projections()'), qr/^ok [1-9]/, 'nor by hand');
+	unlike(outcome($node, $db, q{SELECT es_append('order-1', 'OrderPlaced', '{"lines": []}')}), qr/^ok/, 'nor in a transaction that appends');
+	$pause->query_safe('SELECT pg_advisory_unlock(1)');
+	$pause->quit;
+	is(join(' ', finish_clients($restore)) . slurp_file("$dir/worst.sql.err"), '0', 'the restore comes to its end');
 }, 0);
 
 log_is_clean($node);
