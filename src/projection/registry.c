@@ -83,7 +83,8 @@ static struct
 typedef struct Entry
 {
 	EsProjection projection;	/* must be first */
-	char	   *fingerprint;	/* its row as text */
+	char	   *fingerprint;	/* its row as text, and OIDs: another table may
+								 * have the name of one that was dropped */
 	int			pins;
 	bool		seen;			/* in the round of reading that goes on */
 } Entry;
@@ -309,7 +310,7 @@ static const char *const read_sql =
 	" (EXTRACT(epoch FROM d.refresh_every) * 1000000)::bigint, d.refresh_concurrently, d.mode,"
 	" d.paused, d.on_error, d.max_retries, d.batch_size, d.partitions,"
 	" d.categories, d.event_types, d.tenants, d.settings, d.after_position,"
-	" d::pg_catalog.text"
+	" pg_catalog.concat_ws(' ', d, d.relation::pg_catalog.oid, d.state_table::pg_catalog.oid, d.tables::pg_catalog.oid[])"
 	" FROM %s." TABLE " d ORDER BY d.id";
 
 /* The row that is being read */

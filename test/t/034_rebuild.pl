@@ -219,6 +219,18 @@ is_verified('gated', 'and the rebuild ends when he does');
 succeeds($node, $db, q{SELECT position = es_head_position() FROM es_projections WHERE name = 'gated'}, 't', 'up to the end of the log');
 $reader->quit;
 
+# ---------------------------------------------------------------------------
+# Back to the query it had, in one transaction: its tables are others, of the same names.
+# ---------------------------------------------------------------------------
+my $query = 'SELECT stream_id, avg(version) AS mean FROM es_log GROUP BY stream_id';
+value("SELECT es_create_view('there', '$query')");
+value(q{SELECT es_append('account-1', 'Deposited', '{"n": 1}')});
+succeeds($node, $db, "SELECT es_wait('there', '60 s')", 't', 'a worker knows a view');
+value("BEGIN; SELECT es_alter_view('there', 'SELECT event_type, avg(version) AS mean FROM es_log GROUP BY event_type'); SELECT es_alter_view('there', '$query'); COMMIT");
+value(q{SELECT es_append('account-1', 'Deposited', '{"n": 1}')});
+succeeds($node, $db, "SELECT es_wait('there', '60 s')", 't', 'and goes on with it when its tables are others of the same names');
+is_verified('there', 'which hold what they should');
+
 log_is_whole($node, $db, 'the log is whole');
 log_is_clean($node);
 $node->stop;
