@@ -281,6 +281,18 @@ SELECT es_resume_projection('made.mine');
 SELECT es_run_projections('made.mine');
 SELECT sum(n) = es_head_position() FROM made.mine;
 
+-- A new filter does not find events that were passed before.
+CREATE TABLE passed (n bigint);
+SELECT es_create_projection('passed', 'INSERT INTO passed SELECT count(*) FROM es_log', after_position => NULL, event_types => '{Passed}');
+SELECT count(es_append('c-1', 'Other', '{}')) FROM generate_series(1, 15);
+SELECT es_sequence();
+SELECT es_run_projections('passed');
+SELECT es_alter_projection('passed', event_types => '{Passed,Other}');
+SELECT es_append('c-1', 'Other', '{}');
+SELECT es_sequence();
+SELECT es_run_projections('passed');
+SELECT n FROM passed;
+
 -- What dropping the extension leaves: the read models.
 DROP VIEW regress.projections;
 DROP MATERIALIZED VIEW m;

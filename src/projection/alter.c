@@ -29,9 +29,11 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "core/compat.h"
 #include "core/partition.h"
+#include "ledger/ledger.h"
 #include "projection/projection.h"
 
 PG_FUNCTION_INFO_V1(es_pause_projection);
@@ -379,6 +381,46 @@ split(const EsStore *store, EsProjection *projection, int partitions)
 }
 
 /*
+ * Moves the checkpoints over the events that the projection does not take as
+ * it is now: a worker has passed them, perhaps, and only it knows.  A filter
+ * that takes them must not find them again.
+ */
+static void
+settle(const EsStore *store, EsProjection *projection)
+{
+	int64		head;
+	int			i;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	head = es_ledger_head(store, GetActiveSnapshot());
+	for (i = 0; i < projection->partitions; i++)
+	{
+		EsCheckpoint checkpoint;
+		int64		position;
+		bool		found = false;
+
+		if (!es_checkpoint_read(store, projection->id, i, &checkpoint))
+			continue;
+		position = checkpoint.position;
+		while (position < head && !found)
+		{
+			EsBatch    *batch = es_batch_read(store, projection, i, position,
+											  head, 1);
+
+			CHECK_FOR_INTERRUPTS();
+			found = batch->nevents > 0;
+			position = found ? batch->upto - 1 : batch->upto;
+			es_batch_end(batch);
+		}
+		if (position == checkpoint.position)
+			continue;
+		checkpoint.position = position;
+		es_checkpoint_write(store, projection->id, i, &checkpoint);
+	}
+	PopActiveSnapshot();
+}
+
+/*
  * Raises an error unless the projection can be split so.
  */
 static void
@@ -440,6 +482,8 @@ change_options(const EsStore *store, EsProjection *projection,
 
 	if (options->owner != NULL)
 		change_owner(projection, options->owner);
+	if (options->filter && !projection->is_inline)
+		settle(store, projection);
 	if (options->partitions > 0 && options->partitions != projection->partitions)
 		split(store, projection, options->partitions);
 	SPI_connect();
