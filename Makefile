@@ -34,6 +34,7 @@ OBJS = \
 	src/ledger/ledger.o \
 	src/ledger/log_fdw.o \
 	src/ledger/log_fdw_exec.o \
+	src/ledger/log_share.o \
 	src/ledger/logscan.o \
 	src/ledger/rows.o \
 	src/log/append.o \
@@ -51,21 +52,27 @@ OBJS = \
 	src/projection/apply.o \
 	src/projection/args.o \
 	src/projection/batch.o \
+	src/projection/build.o \
 	src/projection/checkpoint.o \
 	src/projection/create.o \
+	src/projection/dead_letter.o \
 	src/projection/failure.o \
 	src/projection/handler.o \
+	src/projection/heap.o \
 	src/projection/inline.o \
 	src/projection/handler_parse.o \
 	src/projection/handler_run.o \
 	src/projection/mode.o \
 	src/projection/pool.o \
 	src/projection/refresh.o \
+	src/projection/rebuild.o \
 	src/projection/registry.o \
+	src/projection/replay.o \
 	src/projection/report.o \
 	src/projection/run.o \
 	src/projection/statement.o \
 	src/projection/task.o \
+	src/projection/verify.o \
 	src/projection/views.o \
 	src/projection/wait.o \
 	src/sequencer/heal.o \
@@ -106,6 +113,7 @@ SQL_PARTS = \
 	src/snapshot/snapshot.sql \
 	src/view/view.sql \
 	src/projection/projection.sql \
+	src/projection/rebuild.sql \
 	src/projection/wait.sql \
 	src/monitor/projections.sql \
 	src/privilege/privilege.sql \

@@ -119,5 +119,5 @@ SELECT * FROM stock ORDER BY sku;
 
 -- Nothing was done twice, nothing is under way.
 SELECT event_type, count(*) FROM es_log WHERE es_category(stream_id) = 'purchase' GROUP BY event_type ORDER BY event_type;
-SELECT name, kind, state, lag_events, dead_letters FROM es_projections
+SELECT name, kind, lag_events, dead_letters, last_error FROM es_projections
 WHERE name IN ('payment', 'inventory', 'checkout') ORDER BY name;

@@ -125,6 +125,7 @@ FETCH 1 FROM c;
 COMMIT;
 
 -- Plans. Nothing is sorted.
+SET max_parallel_workers_per_gather = 0;
 EXPLAIN (COSTS OFF) SELECT * FROM es_log WHERE position > 100 ORDER BY position LIMIT 10;
 EXPLAIN (COSTS OFF) SELECT * FROM es_log WHERE 100 >= position ORDER BY position DESC LIMIT 10;
 EXPLAIN (COSTS OFF) SELECT * FROM es_log WHERE position BETWEEN 5::smallint AND 100::bigint ORDER BY position;
@@ -158,6 +159,79 @@ CREATE FOREIGN TABLE other2 (position bigint) SERVER event_store_log OPTIONS (a 
 SELECT es_append('late-1', 'Late', '{}');
 SELECT count(*) FROM es_log WHERE stream_id = 'late-1';
 SELECT count(*) FROM es_log WHERE event_type = 'Late';
+
+-- Parallel scans: pieces of the range, each read by one process; the workers
+-- alone, and with the leader. What has no position yet is not in them either.
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+SET parallel_leader_participation = off;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM es_log;
+EXPLAIN (COSTS OFF) SELECT event_type, count(*) FROM es_log WHERE position > 10 AND position <= 90000::bigint GROUP BY 1;
+EXPLAIN (COSTS OFF) SELECT position FROM es_log ORDER BY position LIMIT 3;
+EXPLAIN (COSTS OFF) SELECT position FROM es_log WHERE tenant_id = '' AND stream_id = 'm-4' ORDER BY position;
+CREATE FUNCTION compare_ranges() RETURNS TABLE (lo bigint, hi bigint, same boolean) LANGUAGE plpgsql AS $$
+DECLARE
+  head   bigint := es_head_position();
+  query  text := 'SELECT string_agg(x::text, '','' ORDER BY x) FROM
+                    (SELECT event_type, count(*), sum(position), min(position), max(position), sum(tx), sum(ordinal)
+                       FROM %I WHERE position >= $1 AND position <= $2 GROUP BY 1) x';
+  ours   text;
+  theirs text;
+BEGIN
+  FOREACH lo IN ARRAY ARRAY[-5, 1, 2, 4097, 50000, head - 4096, head, head + 1] LOOP
+    FOREACH hi IN ARRAY ARRAY[-1, 1, 4096, 60000, head, head + 5, 9223372036854775807] LOOP
+      EXECUTE format(query, 'es_log') INTO ours USING lo, hi;
+      EXECUTE format(query, 'model') INTO theirs USING lo, hi;
+      same := ours IS NOT DISTINCT FROM theirs;
+      IF NOT same THEN RETURN NEXT; END IF;
+    END LOOP;
+  END LOOP;
+END $$;
+SELECT * FROM compare_ranges();
+SET parallel_leader_participation = on;
+SELECT * FROM compare_ranges();
+SELECT count(*) FROM es_log l FULL JOIN model m USING (position)
+ WHERE (l.tx, l.ordinal, l.stream_id, l.version, l.event_type) IS DISTINCT FROM
+       (m.tx, m.ordinal, m.stream_id, m.version, m.event_type);
+SELECT count(*) = (SELECT count(*) FROM model WHERE stream_id = 'm-500') FROM es_log WHERE stream_id || '' = 'm-500';
+SELECT count(*) FROM (SELECT * FROM es_log WHERE position > 7 LIMIT 5000) x;
+SELECT count(*) FROM es_log WHERE position > (SELECT 1000) AND position <= (SELECT 2000);
+SELECT count(*) FROM es_log WHERE position > NULL::bigint;
+EXECUTE page(5, 3);
+
+-- The same scan again and again.
+SELECT count(*) AS events FROM model \gset
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_material = off;
+EXPLAIN (COSTS OFF) SELECT x, c FROM generate_series(1, 4) x LEFT JOIN (SELECT count(*) c FROM es_log) l ON x < c;
+SELECT x, c = :events AS complete FROM generate_series(1, 4) x LEFT JOIN (SELECT count(*) c FROM es_log) l ON x < c;
+RESET enable_hashjoin;
+RESET enable_mergejoin;
+RESET enable_material;
+
+-- Planned for workers, but run row by row, without them.
+CREATE FUNCTION positions() RETURNS SETOF bigint LANGUAGE sql STABLE AS 'SELECT position FROM es_log WHERE position > 20';
+SELECT positions() LIMIT 3;
+SELECT count(*) = (SELECT count(*) - 20 FROM model) FROM (SELECT positions()) x;
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM es_log;
+MOVE 100000 FROM c;
+CLOSE c;
+
+-- What this transaction has put into the ledger is seen by its workers.
+INSERT INTO es_commits
+  SELECT h + 1, h + 1, int8range(e.tx, e.tx, '[]'), '0/0', es_pack_entries(ARRAY[e.tx], '{1}', '{2026-01-01}')
+    FROM es_head_position() h, es_events e WHERE e.event_type = 'Late';
+SELECT count(*) = (SELECT count(*) + 1 FROM model) FROM es_log;
+ROLLBACK;
+SELECT count(*) = (SELECT count(*) FROM model) FROM es_log;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+SET max_parallel_workers_per_gather = 0;
 
 -- An event that is missing, and a row of the ledger that cannot be. The owner
 -- can do that.

@@ -20,6 +20,7 @@
 
 #include "fmgr.h"
 
+#include "core/compat.h"
 #include "core/partition.h"
 
 PG_FUNCTION_INFO_V1(es_stream_partition);

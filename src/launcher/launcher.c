@@ -77,6 +77,9 @@
 /* When there was no worker process to be had */
 #define NO_WORKER_RETRY_MS		5000
 
+/* The same when projection workers are about to leave */
+#define MAKE_ROOM_MS			100
+
 /* Requests without a slot are looked at so often. */
 #define LOST_REQUEST_MS			1000
 
@@ -445,6 +448,43 @@ start_sequencer(Database *database, EsWorkerSlot *slot)
 }
 
 /*
+ * Looks which projection workers have ended.
+ */
+static void
+look_at_pools(void)
+{
+	HASH_SEQ_STATUS status;
+	Database   *database;
+
+	hash_seq_init(&status, launcher.databases);
+	while ((database = hash_seq_search(&status)) != NULL)
+	{
+		if (es_pool_look(&database->pool, database->oid, launcher.now))
+			launcher.no_worker_until = launcher.no_pool_worker_until = 0;
+	}
+}
+
+/*
+ * Gets a worker process from a database that has several for its projections.
+ * Returns true if one will be free soon.
+ */
+static bool
+make_room(void)
+{
+	HASH_SEQ_STATUS status;
+	Database   *database;
+	bool		moving = false;
+
+	hash_seq_init(&status, launcher.databases);
+	while ((database = hash_seq_search(&status)) != NULL)
+		moving = moving || es_pool_is_moving(&database->pool, database->oid);
+	if (!moving && !es_pool_make_room())
+		return false;
+	wake_at(TimestampTzPlusMilliseconds(launcher.now, MAKE_ROOM_MS));
+	return true;
+}
+
+/*
  * Starts a sequencer in a database, unless it has one, needs none, or must
  * wait.
  */
@@ -486,7 +526,7 @@ look_after(Database *database)
 	if (launcher.no_worker_until <= launcher.now &&
 		start_sequencer(database, slot))
 		return;
-	if (launcher.unsettled > 0 || es_pool_make_room())
+	if (launcher.unsettled > 0 || make_room())
 	{
 		launcher.deferred = true;
 		return;
@@ -567,7 +607,7 @@ start_projection_workers(Database *database, int most)
 		return;
 
 	/* Sequencers that look around, or workers that leave, make room soon. */
-	if (launcher.unsettled > 0 || (running == 0 && es_pool_make_room()))
+	if (launcher.unsettled > 0 || (running == 0 && make_room()))
 		return;
 	if (launcher.no_pool_worker_until <= launcher.now)
 		launcher.no_pool_worker_until =
@@ -588,12 +628,6 @@ start_projections(void)
 	HASH_SEQ_STATUS status;
 	Database   *database;
 
-	hash_seq_init(&status, launcher.databases);
-	while ((database = hash_seq_search(&status)) != NULL)
-	{
-		if (es_pool_look(&database->pool, database->oid, launcher.now))
-			launcher.no_worker_until = launcher.no_pool_worker_until = 0;
-	}
 	launcher.pool_missing = launcher.pool_without = 0;
 	hash_seq_init(&status, launcher.databases);
 	while ((database = hash_seq_search(&status)) != NULL)
@@ -640,6 +674,7 @@ start_missing(void)
 	Database   *database;
 
 	take_lost_requests();
+	look_at_pools();
 	hash_seq_init(&status, launcher.databases);
 	while ((database = hash_seq_search(&status)) != NULL)
 	{

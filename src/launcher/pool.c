@@ -166,6 +166,17 @@ es_pool_start(EsPool *pool, Oid database_oid, const char *name,
 }
 
 bool
+es_pool_is_moving(const EsPool *pool, Oid database_oid)
+{
+	int			attached;
+
+	LWLockAcquire(es_worker_lock(), LW_SHARED);
+	attached = es_tasks_count_workers(database_oid);
+	LWLockRelease(es_worker_lock());
+	return list_length(pool->started) > attached;
+}
+
+bool
 es_pool_make_room(void)
 {
 	Oid			largest = InvalidOid;

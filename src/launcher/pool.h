@@ -43,6 +43,9 @@ extern int	es_pool_lacks(const EsPool *pool, Oid database_oid,
 extern bool es_pool_start(EsPool *pool, Oid database_oid, const char *name,
 						  TimestampTz now);
 
+/* Is one on its way in, or out with its process not free yet? */
+extern bool es_pool_is_moving(const EsPool *pool, Oid database_oid);
+
 /*
  * Makes a worker leave in the database that has most of them, so that somebody
  * who needs it more has its process soon.  Returns false when none has more

@@ -17,12 +17,17 @@
  *	  that does not change during the scan, and of tenant_id and stream_id
  *	  being equal to such a thing.  All others are PostgreSQL's.
  *
+ *	  A scan along the ledger can be shared by parallel workers, which take
+ *	  pieces of the range of positions.  Their rows come in no order.
+ *
  *	  Privileges are those on the foreign table, which nobody can make another
  *	  one of (es_log_check_table).
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "access/htup_details.h"
 #include "access/relation.h"
@@ -366,6 +371,38 @@ row_costs(RelOptInfo *rel, const LogPlan *plan, double found)
 }
 
 /*
+ * Adds the path along the ledger that parallel workers share.
+ */
+static void
+add_parallel_path(PlannerInfo *root, RelOptInfo *rel, const LogPlan *plan,
+				  double found, Cost startup)
+{
+	double		pages = plan->pages * plan->position_share;
+	int			workers = compute_parallel_worker(rel, ceil(pages), -1,
+												  max_parallel_workers_per_gather);
+	double		divisor = workers;
+	ForeignPath *path;
+	Cost		run;
+
+	if (workers <= 0)
+		return;
+
+	/* as get_parallel_divisor() of PostgreSQL: the leader is busy with them */
+	if (parallel_leader_participation)
+		divisor += Max(1.0 - 0.3 * workers, 0.0);
+	run = seq_page_cost * pages +
+		(found * 2 * cpu_index_tuple_cost + row_costs(rel, plan, found)) / divisor;
+	path = create_foreignscan_path_compat(root, rel, NULL,
+										  clamp_row_est(rel->rows / divisor),
+										  startup, startup + run, NIL, NULL,
+										  NULL, NIL,
+										  list_make1(makeInteger(ES_LOG_FORWARD)));
+	path->path.parallel_aware = true;
+	path->path.parallel_workers = workers;
+	add_partial_path(rel, &path->path);
+}
+
+/*
  * GetForeignPaths: along the ledger, in both directions, and by the stream.
  */
 static void
@@ -387,6 +424,8 @@ log_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	add_log_path(root, rel, ES_LOG_FORWARD, forward, startup, total);
 	if (backward != NIL)
 		add_log_path(root, rel, ES_LOG_BACKWARD, backward, startup, total);
+	if (rel->consider_parallel && bms_is_empty(rel->lateral_relids))
+		add_parallel_path(root, rel, plan, found, startup);
 
 	if (plan->has_stream)
 	{
@@ -454,10 +493,20 @@ log_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best,
 	}
 
 	header = list_make2_int(intVal(linitial(best->fdw_private)),
+							best->path.parallel_aware ? 0 :
 							events_wanted(root, rel, plan));
 	return make_foreignscan(tlist, extract_actual_clauses(others, false),
 							rel->relid, exprs, list_make2(header, kinds), NIL,
 							recheck, outer_plan);
+}
+
+/*
+ * IsForeignScanParallelSafe: it reads tables of this database as any scan does.
+ */
+static bool
+log_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
+{
+	return true;
 }
 
 /*
@@ -486,6 +535,12 @@ es_log_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignScan = es_log_end;
 	routine->ExplainForeignScan = es_log_explain;
 	routine->IsForeignRelUpdatable = log_updatable;
+	routine->IsForeignScanParallelSafe = log_parallel_safe;
+	routine->EstimateDSMForeignScan = es_log_estimate_dsm;
+	routine->InitializeDSMForeignScan = es_log_initialize_dsm;
+	routine->ReInitializeDSMForeignScan = es_log_reinitialize_dsm;
+	routine->InitializeWorkerForeignScan = es_log_initialize_worker;
+	routine->ShutdownForeignScan = es_log_shutdown;
 	PG_RETURN_POINTER(routine);
 }
 

@@ -10,8 +10,11 @@
 #ifndef ES_LEDGER_LOG_FDW_H
 #define ES_LEDGER_LOG_FDW_H
 
-#include "catalog/catalog.h"
+#include "access/parallel.h"
 #include "foreign/fdwapi.h"
+#include "storage/shm_toc.h"
+
+#include "catalog/catalog.h"
 
 /* Columns of es_log_events: two, and then those of es_events */
 #define Natts_es_log_events				(2 + Natts_es_events)
@@ -64,5 +67,13 @@ extern TupleTableSlot *es_log_iterate(ForeignScanState *node);
 extern void es_log_rescan(ForeignScanState *node);
 extern void es_log_end(ForeignScanState *node);
 extern void es_log_explain(ForeignScanState *node, struct ExplainState *es);
+extern Size es_log_estimate_dsm(ForeignScanState *node, ParallelContext *pcxt);
+extern void es_log_initialize_dsm(ForeignScanState *node,
+								  ParallelContext *pcxt, void *coordinate);
+extern void es_log_reinitialize_dsm(ForeignScanState *node,
+									ParallelContext *pcxt, void *coordinate);
+extern void es_log_initialize_worker(ForeignScanState *node, shm_toc *toc,
+									 void *coordinate);
+extern void es_log_shutdown(ForeignScanState *node);
 
 #endif							/* ES_LEDGER_LOG_FDW_H */

@@ -13,6 +13,10 @@
  *	  es_events and es_commits are read with the snapshot of the query, like
  *	  any table of it.
  *
+ *	  In a parallel plan each process takes pieces of the range and scans them,
+ *	  one after the other.  Without workers, as when a cursor fetches, there is
+ *	  no shared memory, and the scan is a plain one.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -37,7 +41,9 @@
 #include "catalog/events.h"
 #include "core/compat.h"
 #include "ledger/find.h"
+#include "ledger/ledger.h"
 #include "ledger/log_fdw.h"
+#include "ledger/log_share.h"
 #include "ledger/logscan.h"
 #include "ledger/rows.h"
 
@@ -57,6 +63,7 @@ typedef struct LogState
 	int			nneeded;		/* columns of es_events that are used */
 	TupleTableSlot *slot;		/* the row to return */
 	MemoryContext context;		/* of one run of the scan */
+	EsLogShare *share;			/* of a parallel scan, else NULL */
 
 	/* one run */
 	bool		started;
@@ -251,6 +258,39 @@ apply_conditions(ForeignScanState *node, LogState *state)
 }
 
 /*
+ * Begins to scan a range of positions along the ledger.
+ */
+static void
+begin_log(LogState *state, Snapshot snapshot, int64 from, int64 to,
+		  int64 wanted)
+{
+	state->log = es_log_scan_begin(state->events, state->commits,
+								   &state->store, snapshot,
+								   state->mode == ES_LOG_FORWARD ?
+								   ForwardScanDirection :
+								   BackwardScanDirection,
+								   from, to, wanted);
+}
+
+/*
+ * Goes to the next piece of a shared range; returns false if there is none.
+ */
+static bool
+next_piece(LogState *state, Snapshot snapshot)
+{
+	int64		first;
+	int64		last;
+
+	if (state->log != NULL)
+		es_log_scan_end(state->log);
+	state->log = NULL;
+	if (!es_log_share_take(state->share, state->from, state->to, &first, &last))
+		return false;
+	begin_log(state, snapshot, first, last, last - first + 1);
+	return true;
+}
+
+/*
  * Begins a run of the scan.
  */
 static void
@@ -263,13 +303,13 @@ start(ForeignScanState *node, LogState *state)
 	if (state->empty)
 		return;
 
-	if (state->mode == ES_LOG_FORWARD || state->mode == ES_LOG_BACKWARD)
-		state->log = es_log_scan_begin(state->events, state->commits,
-									   &state->store, snapshot,
-									   state->mode == ES_LOG_FORWARD ?
-									   ForwardScanDirection :
-									   BackwardScanDirection,
-									   state->from, state->to, state->wanted);
+	if (state->share != NULL)
+	{
+		state->to = Min(state->to, es_ledger_head(&state->store, snapshot));
+		state->empty = !next_piece(state, snapshot);
+	}
+	else if (state->mode == ES_LOG_FORWARD || state->mode == ES_LOG_BACKWARD)
+		begin_log(state, snapshot, state->from, state->to, state->wanted);
 	else
 	{
 		state->finder = es_tx_finder_begin(state->commits, &state->store,
@@ -443,11 +483,20 @@ next_event(LogState *state, Snapshot snapshot, int64 *position,
 		return NULL;
 	if (state->log == NULL)
 		return next_of_stream(state, snapshot, position, committed_at);
-	do
+	for (;;)
 	{
 		slot = es_log_scan_next(state->log, position, committed_at);
-	} while (slot != NULL && !is_asked_for(state, slot));
-	return slot;
+		if (slot != NULL)
+		{
+			if (is_asked_for(state, slot))
+				return slot;
+		}
+		else if (state->share == NULL || !next_piece(state, snapshot))
+		{
+			state->empty = true;
+			return NULL;
+		}
+	}
 }
 
 TupleTableSlot *
@@ -494,6 +543,54 @@ es_log_rescan(ForeignScanState *node)
 		stop(state);
 }
 
+Size
+es_log_estimate_dsm(ForeignScanState *node, ParallelContext *pcxt)
+{
+	return sizeof(EsLogShare);
+}
+
+void
+es_log_initialize_dsm(ForeignScanState *node, ParallelContext *pcxt,
+					  void *coordinate)
+{
+	LogState   *state = node->fdw_state;
+
+	state->share = coordinate;
+	es_log_share_init(state->share);
+}
+
+void
+es_log_reinitialize_dsm(ForeignScanState *node, ParallelContext *pcxt,
+						void *coordinate)
+{
+	es_log_share_reset(coordinate);
+}
+
+void
+es_log_initialize_worker(ForeignScanState *node, shm_toc *toc,
+						 void *coordinate)
+{
+	LogState   *state = node->fdw_state;
+
+	state->share = coordinate;
+}
+
+/*
+ * ShutdownForeignScan: the shared memory goes away.  What remains to be scanned
+ * is not asked for; a rescan gets new shared memory, or is a plain one.
+ */
+void
+es_log_shutdown(ForeignScanState *node)
+{
+	LogState   *state = node->fdw_state;
+
+	if (state == NULL || state->share == NULL)
+		return;
+	state->share = NULL;
+	state->empty = true;
+	state->started = true;
+}
+
 void
 es_log_end(ForeignScanState *node)
 {
@@ -514,6 +611,7 @@ es_log_explain(ForeignScanState *node, ExplainState *es)
 	List	   *context;
 
 	ExplainPropertyText("Log Scan",
+						plan->scan.plan.parallel_aware ? "pieces by position" :
 						mode == ES_LOG_FORWARD ? "forward by position" :
 						mode == ES_LOG_BACKWARD ? "backward by position" :
 						mode == ES_LOG_STREAM ? "forward by stream" :

@@ -118,6 +118,8 @@ struct EsLogScan
 	TupleTableSlot *slot;
 };
 
+void		(*es_log_scan_progress) (int64 position) = NULL;
+
 EsLogScan *
 es_log_scan_begin(Relation events, Relation commits, const EsStore *store,
 				  Snapshot snapshot, ScanDirection direction, int64 from,
@@ -447,6 +449,9 @@ next_group(EsLogScan *scan)
 	}
 	if (scan->nparts == 0)
 		return false;
+	if (es_log_scan_progress != NULL)
+		es_log_scan_progress(scan->parts[0].first_position +
+							 scan->parts[0].from);
 
 	read_places(scan);
 	scan->part = 0;

@@ -42,6 +42,13 @@ extern EsLogScan *es_log_scan_begin(Relation events, Relation commits,
 extern TupleTableSlot *es_log_scan_next(EsLogScan *scan, int64 *position,
 										TimestampTz *committed_at);
 
+/*
+ * Called by scans of this process now and then, about every thousand events,
+ * with the position they have come to; NULL: nobody wants to know.  Whoever
+ * sets it takes it back, after an error too.
+ */
+extern void (*es_log_scan_progress) (int64 position);
+
 /* To be called at the end; after an error PostgreSQL cleans up. */
 extern void es_log_scan_end(EsLogScan *scan);
 

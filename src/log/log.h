@@ -100,6 +100,13 @@ typedef struct EsPlace
 extern void es_xact_init(void);
 
 /*
+ * While it is set, appends of this process raise 55000: what reads events
+ * again must not append anything again.  Whoever sets it takes it back, after
+ * an error too.
+ */
+extern bool es_xact_replaying;
+
+/*
  * Gives the next n ordinals of this transaction; returns the place of the
  * first of them.
  *

@@ -41,6 +41,8 @@
 #include "log/log.h"
 #include "worker/worker.h"
 
+bool		es_xact_replaying = false;
+
 typedef struct SavedOrdinal
 {
 	int			level;			/* nesting level of the subtransaction */
@@ -249,6 +251,12 @@ es_xact_take_places(const EsStore *store, int n, bool stored)
 {
 	EsPlace		place;
 
+	if (es_xact_replaying)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("events cannot be appended while a projection is rebuilt"),
+				 errdetail("It reads events again that it has seen, and would append again what it has appended."),
+				 errhint("Give what appends a projection of its own, which is never rebuilt.")));
 	take_tx(store);
 	if (next_ordinal > PG_INT32_MAX - n)
 		ereport(ERROR,

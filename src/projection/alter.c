@@ -406,10 +406,8 @@ check_split(const EsStore *store, const EsProjection *projection,
 		EsRunAs		saved;
 
 		es_run_as(store, projection, &saved);
-		SPI_connect();
 		es_view_check_mode(es_view_of(store, projection), projection->name,
 						   partitions, false);
-		SPI_finish();
 		es_run_as_end(&saved);
 	}
 }

@@ -126,13 +126,24 @@ add_context(void *arg)
 	errcontext("projection \"%s\"", ((EsProjection *) arg)->name);
 }
 
+/* Is a projection's SQL running? */
+static int	depth = 0;
+
+void
+es_apply_refuse_nested(const char *function)
+{
+	if (depth > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s cannot be called by a projection", function)));
+}
+
 /*
  * Runs or checks a projection.  It is pinned: its own SQL may change it.
  */
 static void
 run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 {
-	const EsKindRoutine *routine = get_routine(projection);
 	ErrorContextCallback callback;
 	EsRunAs		saved;
 
@@ -144,10 +155,19 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 	es_projection_pin(projection);
 	es_run_as(store, projection, &saved);
 	SPI_connect();
-	if (check)
-		routine->check(store, projection);
-	else
-		routine->run(store, projection, batch);
+	depth++;
+	PG_TRY();
+	{
+		if (check)
+			get_routine(projection)->check(store, projection);
+		else
+			get_routine(projection)->run(store, projection, batch);
+	}
+	PG_FINALLY();
+	{
+		depth--;
+	}
+	PG_END_TRY();
 	SPI_finish();
 	es_run_as_end(&saved);
 	es_projection_unpin(projection);

@@ -34,7 +34,7 @@
 #include "core/compat.h"
 #include "core/partition.h"
 #include "ledger/ledger.h"
-#include "projection/projection.h"
+#include "projection/rebuild.h"
 
 PG_FUNCTION_INFO_V1(es_create_view);
 PG_FUNCTION_INFO_V1(es_create_projection);
@@ -50,14 +50,15 @@ enum
 {
 	NAME, OWNER, KIND, QUERY, STATEMENTS, HANDLERS, RELATION, TABLES,
 	REFRESH_EVERY, CONCURRENTLY, ON_ERROR, MAX_RETRIES, BATCH_SIZE,
-	PARTITIONS, CATEGORIES, EVENT_TYPES, TENANTS, SETTINGS, N_COLUMNS
+	PARTITIONS, CATEGORIES, EVENT_TYPES, TENANTS, SETTINGS, AFTER_POSITION,
+	N_COLUMNS
 };
 
 static const char *const insert_sql =
 	"INSERT INTO %s.es_projection_definitions (name, owner, kind, query, statements,"
 	" handlers, relation, tables, refresh_every, refresh_concurrently, on_error, max_retries,"
-	" batch_size, partitions, categories, event_types, tenants, settings)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+	" batch_size, partitions, categories, event_types, tenants, settings, after_position)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 
 static const char *const set_tables_sql =
 	"UPDATE %s.es_projection_definitions SET relation = $2, state_table = $3 WHERE id = $1";
@@ -139,7 +140,8 @@ get_word(FunctionCallInfo fcinfo, int argument, const char *name,
 
 /*
  * Returns the search_path of now, without schemas that are not there, and
- * safe: nobody comes before pg_catalog, temporary objects come last.
+ * safe: pg_catalog comes first, as it does where it is not named, and temporary
+ * objects come last.
  */
 static char *
 get_search_path(void)
@@ -149,16 +151,17 @@ get_search_path(void)
 	ListCell   *lc;
 
 	initStringInfo(&path);
-	appendStringInfoString(&path, "pg_catalog");
 	foreach(lc, schemas)
 	{
 		char	   *schema = get_namespace_name(lfirst_oid(lc));
 
 		if (schema != NULL && !isAnyTempNamespace(lfirst_oid(lc)) &&
 			strcmp(schema, "pg_catalog") != 0)
-			appendStringInfo(&path, ", %s", quote_identifier(schema));
+			appendStringInfo(&path, "%s, ", quote_identifier(schema));
 	}
-	appendStringInfoString(&path, ", pg_temp");
+	if (path.len == 0)
+		appendStringInfoString(&path, "pg_catalog, ");
+	appendStringInfoString(&path, "pg_temp");
 	return path.data;
 }
 
@@ -231,7 +234,8 @@ insert_row(const EsStore *store, NewRow *row)
 	static Oid	types[N_COLUMNS] = {
 		TEXTOID, NAMEOID, TEXTOID, TEXTOID, TEXTARRAYOID, JSONBOID,
 		REGCLASSOID, REGCLASSARRAYOID, INTERVALOID, BOOLOID, TEXTOID, INT4OID,
-		INT4OID, INT4OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID
+		INT4OID, INT4OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+		TEXTARRAYOID, INT8OID
 	};
 
 	if (es_registry_find(store, row->name, true) != NULL)
@@ -264,20 +268,21 @@ write_checkpoints(const EsStore *store, const EsProjection *projection,
 }
 
 /*
- * Returns where the projection begins, as far as the log goes.
+ * Sets and returns where the projection begins, as far as the log goes.
  */
 static int64
-get_start(const NewRow *row, int64 head)
+set_start(NewRow *row, int64 head)
 {
-	if (row->from_now)
-		return head;
-	if (row->after_position > head)
+	int64		start = row->from_now ? head : row->after_position;
+
+	if (start > head)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("after_position %lld is beyond the end of the log",
 						(long long) row->after_position),
 				 errdetail("The last position is %lld.", (long long) head)));
-	return row->after_position;
+	set_column(row, AFTER_POSITION, Int64GetDatum(start));
+	return start;
 }
 
 /*
@@ -368,38 +373,19 @@ make_tables(const EsStore *store, EsProjection *projection, const NewRow *row,
 	SPI_finish();
 }
 
-int64
-es_view_fill(const EsStore *store, EsProjection *projection,
-			 const char *table, const char *state, int64 after, int64 upto)
+/*
+ * Fills the tables; returns the number of events.
+ */
+static int64
+fill_tables(const EsStore *store, EsProjection *projection, int64 after,
+			int64 upto)
 {
-	Oid			types[] = {INT8OID, INT8OID};
-	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(upto)};
-	char	   *source = es_view_source(store, projection);
-	int64		events = upto - after;
+	int64		events;
+	List	   *heaps = es_view_build(store, projection, after, upto, -1, &events);
 	EsRunAs		saved;
-	EsView	   *view;
-	int			result;
-	bool		isnull;
 
 	es_run_as(store, projection, &saved);
-	SPI_connect();
-	view = es_view_of(store, projection);
-	result = SPI_execute_with_args(es_view_fill_sql(view, table, state, source),
-								   lengthof(types), types, values, NULL, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not fill \"%s\": %s", table,
-			 SPI_result_code_string(result));
-	if (projection->filter.categories != NIL ||
-		projection->filter.event_types != NIL ||
-		projection->filter.tenants != NIL)
-	{
-		(void) SPI_execute_with_args(psprintf("SELECT pg_catalog.count(*) FROM (%s) e",
-											  source),
-									 lengthof(types), types, values, NULL, false, 0);
-		events = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-											 SPI_tuptable->tupdesc, 1, &isnull));
-	}
-	SPI_finish();
+	es_heap_swap(heaps);
 	es_run_as_end(&saved);
 	return events;
 }
@@ -426,7 +412,7 @@ es_create_view(PG_FUNCTION_ARGS)
 		es_arg_raise("query", "must not be NULL", NULL);
 	set_text(&row, KIND, "view");
 	set_column(&row, QUERY, PG_GETARG_DATUM(1));
-	start = get_start(&row, head);
+	start = set_start(&row, head);
 	table = get_table_name(row.name, &state);
 
 	projection = insert_row(&store, &row);
@@ -434,9 +420,7 @@ es_create_view(PG_FUNCTION_ARGS)
 	projection = es_registry_find(&store, row.name, false);
 	es_projection_pin(projection);
 	es_apply_check(&store, projection);
-	events = es_view_fill(&store, projection, table,
-						  OidIsValid(projection->state_table) ? state : NULL,
-						  start, head);
+	events = fill_tables(&store, projection, start, head);
 	write_checkpoints(&store, projection, head, events);
 	if (row.is_inline)
 		es_mode_set_inline(&store, projection);
@@ -546,13 +530,15 @@ es_create_projection(PG_FUNCTION_ARGS)
 	NewRow		row;
 	EsProjection *projection;
 	int64		head = begin(&store);
+	int64		start;
 
 	begin_row(&row, fcinfo, ARG_MODE);
 	take_kind(&row, fcinfo);
+	start = set_start(&row, head);
 	projection = insert_row(&store, &row);
 	es_projection_pin(projection);
 	es_apply_check(&store, projection);
-	write_checkpoints(&store, projection, get_start(&row, head), 0);
+	write_checkpoints(&store, projection, start, 0);
 	if (row.is_inline)
 		es_mode_set_inline(&store, projection);
 	PG_RETURN_VOID();

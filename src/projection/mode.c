@@ -76,29 +76,32 @@ static void
 check_sequenced(const EsStore *store)
 {
 	int64		missing;
+	int64		tx;
+	int32		from;
+	int32		own;
 	bool		isnull;
 
 	SPI_connect();
 	(void) es_registry_execute(store, count_sql, 0, NULL, NULL, NULL);
 	missing = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-										  SPI_tuptable->tupdesc, 1, &isnull)) -
-		get_head(store);
+										  SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
+
+	/* The projection itself may have appended, catching up. */
+	(void) es_xact_unprojected(&tx, &from, &own);
+	missing -= own + get_head(store);
 	if (missing > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot change the mode of a projection while events have no position in the log"),
-				 errdetail("%lld events have none, and no sequencer is running.",
-						   (long long) missing),
+				 errmsg("events have no position in the log"),
+				 errdetail_plural("%lld event has none, and no sequencer is running.",
+								  "%lld events have none, and no sequencer is running.",
+								  (unsigned long) missing, (long long) missing),
 				 errhint("Call es_sequence() first, in a transaction of its own.")));
 }
 
-/*
- * Waits until all events have positions; appends are locked out.  Returns the
- * last position.
- */
-static int64
-get_final_head(const EsStore *store)
+int64
+es_mode_final_head(const EsStore *store)
 {
 	EsWorkerSlot *slot = NULL;
 
@@ -111,16 +114,13 @@ get_final_head(const EsStore *store)
 	return get_head(store);
 }
 
-/*
- * Raises an error when the mode cannot be changed in this transaction.
- */
-static void
-check_transaction(void)
+void
+es_mode_check_transaction(const char *what)
 {
 	if (es_xact_has_written())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot change the mode of a projection in a transaction that has appended events"),
+				 errmsg("cannot %s in a transaction that has appended events", what),
 				 errdetail("Its events get their positions when it commits."),
 				 errhint("Commit first.")));
 }
@@ -200,7 +200,7 @@ es_mode_set_inline(const EsStore *store, EsProjection *projection)
 	if (projection->is_inline)
 		return;
 	es_projection_pin(projection);
-	check_transaction();
+	es_mode_check_transaction("change the mode of a projection");
 	check_kind(store, projection);
 	es_mode_check_owner(store, projection);
 	es_task_lock_all(projection);
@@ -208,7 +208,7 @@ es_mode_set_inline(const EsStore *store, EsProjection *projection)
 	/* What can be done before, appends need not wait for. */
 	(void) es_task_catch_up(store, projection, 0, get_head(store));
 	es_mode_lock_appends(store);
-	(void) es_task_catch_up(store, projection, 0, get_final_head(store));
+	(void) es_task_catch_up(store, projection, 0, es_mode_final_head(store));
 	es_inline_take_over(store, projection);
 	set_mode(store, projection, "inline");
 	es_projection_unpin(projection);
@@ -223,10 +223,10 @@ es_mode_set_async(const EsStore *store, EsProjection *projection)
 	if (!projection->is_inline)
 		return;
 	es_projection_pin(projection);
-	check_transaction();
+	es_mode_check_transaction("change the mode of a projection");
 	es_task_lock_all(projection);
 	es_mode_lock_appends(store);
-	head = get_final_head(store);
+	head = es_mode_final_head(store);
 	if (!es_checkpoint_read(store, projection->id, 0, &checkpoint) ||
 		checkpoint.position < head)
 	{

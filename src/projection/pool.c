@@ -254,10 +254,14 @@ static void
 log_failure(const Task *task)
 {
 	EsFailure	failure;
+	bool		found;
 	uint32		hash;
 
-	if (!es_failure_read(&pool.store, task->projection_id, task->partition,
-						 &failure))
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = es_failure_read(&pool.store, task->projection_id, task->partition,
+							&failure);
+	PopActiveSnapshot();
+	if (!found)
 		return;
 	hash = hash_bytes((const unsigned char *) failure.message,
 					  strlen(failure.message)) | 1;
@@ -316,6 +320,15 @@ make_news(const Task *task, EsTaskResult result,
 								  LAST_BUSY_MS);
 			break;
 		case ES_TASK_FAILED:
+			if (progress->events > 0)
+			{
+				/* those before the one that fails */
+				news->applied = true;
+				news->events = progress->events;
+				news->position = progress->position;
+			}
+			news->retry_at = progress->retry_at;
+			break;
 		case ES_TASK_RESTING:
 			news->retry_at = progress->retry_at;
 			break;

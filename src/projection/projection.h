@@ -17,7 +17,8 @@
  *	               the four kinds of projections
  *	  checkpoint.c es_checkpoints
  *	  task.c       one batch: claim, apply, checkpoint
- *	  failure.c    what becomes of a batch that fails
+ *	  failure.c, dead_letter.c
+ *	               what becomes of a batch that fails
  *	  inline.c     projections in the appending transaction
  *	  mode.c       from async to inline and back
  *	  rebuild.c, verify.c
@@ -98,6 +99,7 @@ typedef struct EsProjection
 	bool		concurrently;
 	bool		is_inline;
 	bool		paused;
+	int64		after_position; /* it takes the events behind it */
 	bool		skip;			/* policy: set events aside that fail */
 	int			max_retries;	/* -1: the setting */
 	int			batch_size;		/* 0: the setting */
@@ -134,8 +136,9 @@ typedef struct EsBatch
 								 * commit are not known yet; in their place are
 								 * ascending numbers and the current time */
 	TupleDesc	tupdesc;
-	Tuplestorestate *events;	/* rows of es_log; NULL: the range as such, which
-								 * only views can take, from the log itself */
+	Tuplestorestate *events;	/* rows of es_log; NULL: the range as such, for
+								 * views, which read the log itself, and for
+								 * refreshes, which read nothing */
 } EsBatch;
 
 /* ---------- registry.c ---------- */
@@ -167,6 +170,20 @@ extern bool es_registry_is_stale(void);
 extern EsProjection *es_registry_find(const EsStore *store, const char *name,
 									  bool missing_ok);
 extern EsProjection *es_registry_find_id(const EsStore *store, int32 id);
+
+/*
+ * The same for a SELECT that is to see what the active snapshot sees.
+ */
+extern uint64 es_registry_query(const EsStore *store, const char *sql,
+								int nargs, Oid *types, Datum *values,
+								const char *nulls);
+
+/*
+ * Makes a copy with other settings, to be run in this process only: nothing
+ * of it is prepared.  It lives as long as its memory context.
+ */
+extern EsProjection *es_projection_copy(const EsProjection *projection,
+										List *settings);
 
 /* Keeps a projection's struct until it is unpinned. */
 extern void es_projection_pin(EsProjection *projection);
@@ -321,6 +338,12 @@ extern void es_apply(const EsStore *store, EsProjection *projection,
 extern void es_apply_check(const EsStore *store, EsProjection *projection);
 
 /*
+ * Raises an error when a projection's SQL calls a function that runs
+ * projections.
+ */
+extern void es_apply_refuse_nested(const char *function);
+
+/*
  * Called for each kind by es_apply, as the owner and with SPI connected.  check
  * prepares and checks, run runs; both keep what they prepare in
  * projection->prepared.
@@ -336,6 +359,15 @@ extern const EsKindRoutine es_statement_routine;
 extern const EsKindRoutine es_view_routine;
 extern const EsKindRoutine es_handler_routine;
 extern const EsKindRoutine es_refresh_routine;
+
+/* ---------- refresh.c ---------- */
+
+/*
+ * Returns from when on a projection may run: what refreshes a materialized view
+ * rests between two refreshes.
+ */
+extern TimestampTz es_refresh_due(const EsProjection *projection,
+								  const EsCheckpoint *checkpoint);
 
 /* ---------- statement.c ---------- */
 
@@ -385,12 +417,16 @@ extern bool es_task_lock(int32 projection_id, int partition, bool wait);
 /* The same for all tasks of a projection, in order. */
 extern void es_task_lock_all(const EsProjection *projection);
 
+/* How many events a batch of the projection may have */
+extern int64 es_task_batch_size(const EsProjection *projection);
+
 typedef enum EsTaskResult
 {
 	ES_TASK_IDLE,				/* there was nothing to do */
 	ES_TASK_APPLIED,			/* a batch was worked off */
 	ES_TASK_BUSY,				/* somebody else runs it */
-	ES_TASK_FAILED,				/* the batch failed; see retry_at */
+	ES_TASK_FAILED,				/* the batch failed; see retry_at.  Events of it
+								 * may be applied */
 	ES_TASK_RESTING				/* paused, failed, waits for retry_at, inline,
 								 * or gone */
 } EsTaskResult;
@@ -432,16 +468,6 @@ extern ErrorData *es_task_try(const EsStore *store, EsProjection *projection,
 extern int64 es_task_catch_up(const EsStore *store, EsProjection *projection,
 							  int partition, int64 upto);
 
-/* ---------- create.c ---------- */
-
-/*
- * Fills the tables of a view, which are empty and may be others than its own,
- * from the log; returns the number of events.
- */
-extern int64 es_view_fill(const EsStore *store, EsProjection *projection,
-						  const char *table, const char *state, int64 after,
-						  int64 upto);
-
 /* ---------- mode.c ---------- */
 
 /*
@@ -466,6 +492,18 @@ extern void es_mode_set_async(const EsStore *store, EsProjection *projection);
 extern void es_mode_lock_appends(const EsStore *store);
 
 /*
+ * After that, waits until all events have their positions; returns the last
+ * position.  Raises 55000 when they have none and nobody gives them any.
+ */
+extern int64 es_mode_final_head(const EsStore *store);
+
+/*
+ * Raises an error when this transaction has appended: its events get their
+ * positions when it commits only.
+ */
+extern void es_mode_check_transaction(const char *what);
+
+/*
  * Raises an error unless the projection's owner may have inline projections.
  */
 extern void es_mode_check_owner(const EsStore *store,
@@ -473,14 +511,40 @@ extern void es_mode_check_owner(const EsStore *store,
 
 /* ---------- failure.c ---------- */
 
+typedef enum EsFailureOutcome
+{
+	ES_FAILURE_NOTED,			/* in es_projection_failures; nothing is
+								 * applied */
+	ES_FAILURE_MOVED,			/* the same, but the events before the one that
+								 * fails are applied */
+	ES_FAILURE_OVERCOME			/* the batch is dealt with: applied, or events
+								 * of it are dead letters */
+} EsFailureOutcome;
+
+typedef struct EsFailureResult
+{
+	int64		upto;			/* MOVED, OVERCOME: where the checkpoint is to be */
+	int64		events;			/* applied */
+	TimestampTz retry_at;		/* NOTED, MOVED: DT_NOEND is never */
+	ErrorData  *error;
+	int64		bad_position;	/* 0: not known */
+} EsFailureResult;
+
 /*
  * Decides what becomes of a batch that has failed, after the rollback of its
- * subtransaction: notes it, or bisects it.  Returns true when the batch is
- * dealt with (its bad events are dead letters, the others applied).
+ * subtransaction.  May put another batch in the place of *batch, which begins
+ * at the same position.
  */
-extern bool es_failure_handle(const EsStore *store, EsProjection *projection,
-							  int partition, EsBatch *batch,
-							  const ErrorData *error, TimestampTz *retry_at);
+extern EsFailureOutcome es_failure_handle(const EsStore *store,
+										  EsProjection *projection,
+										  EsBatch **batch, ErrorData *error,
+										  EsFailureResult *result);
+
+/*
+ * Have all of these dead letters the same error, one that the events are
+ * hardly the cause of?
+ */
+extern bool es_failure_is_common(List *dead);
 
 /*
  * Looks whether a task waits for another try, or has failed for good.
@@ -491,6 +555,35 @@ extern bool es_failure_is_resting(const EsStore *store, int32 projection_id,
 /* Forgets the failure of a task; cheap if there is none. */
 extern void es_failure_clear(const EsStore *store, int32 projection_id,
 							 int partition);
+
+/* ---------- dead_letter.c ---------- */
+
+/*
+ * An event that fails.
+ */
+typedef struct EsDeadLetter
+{
+	int			partition;
+	int64		position;
+	char	   *tenant;
+	char	   *stream;
+	int64		version;
+	char	   *event_type;
+	ErrorData  *error;
+} EsDeadLetter;
+
+/* Makes one of the first event of a batch. */
+extern EsDeadLetter *es_dead_letter_make(EsBatch *batch, ErrorData *error);
+
+/* Writes a list of them; what is there already has failed once more. */
+extern void es_dead_letters_write(const EsStore *store,
+								  const EsProjection *projection,
+								  List *letters);
+
+/* Has the projection's newest dead letter this error, too? */
+extern bool es_dead_letter_is_repeated(const EsStore *store,
+									   const EsProjection *projection,
+									   int code);
 
 /* ---------- report.c ---------- */
 
@@ -518,10 +611,10 @@ extern bool es_failure_read(const EsStore *store, int32 projection_id,
 /*
  * Shows in es_projections how far a build or rebuild by this session is, until
  * the transaction ends, and every few seconds in the log.  To be called often;
- * first with done = 0.  Cheap.  Invalidates no struct of the registry.
+ * first with done = 0.  Cheap, and can be called from within a scan.
  */
-extern void es_task_report_progress(const EsStore *store, int32 projection_id,
-									int64 done, int64 total);
+extern void es_task_report_progress(const EsProjection *projection, int64 done,
+									int64 total);
 
 /* ---------- inline.c ---------- */
 

@@ -54,6 +54,18 @@ AS 'MODULE_PATHNAME', 'es_run_projections';
 COMMENT ON FUNCTION es_run_projections(text) IS
   'runs a projection, or all of them, up to the end of the log by hand, in this transaction; returns the number of events applied';
 
+CREATE FUNCTION es_retry_dead_letters(name text, "position" bigint DEFAULT NULL) RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'es_retry_dead_letters';
+COMMENT ON FUNCTION es_retry_dead_letters(text, bigint) IS
+  'applies the events that a projection has skipped, or one of them, again; returns how many succeeded, which are no dead letters any more';
+
+CREATE FUNCTION es_discard_dead_letters(name text, "position" bigint DEFAULT NULL) RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'es_discard_dead_letters';
+COMMENT ON FUNCTION es_discard_dead_letters(text, bigint) IS
+  'forgets the events that a projection has skipped, or one of them; returns how many';
+
 CREATE FUNCTION es_pause_projection(name text) RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'es_pause_projection';

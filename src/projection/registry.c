@@ -140,10 +140,12 @@ free_retired(void)
 {
 	List	   *kept = NIL;
 	List	   *old = registry.retired;
+	MemoryContext previous;
 	ListCell   *lc;
 
 	if (old == NIL)
 		return;
+	previous = MemoryContextSwitchTo(TopMemoryContext);
 	foreach(lc, old)
 	{
 		Entry	   *entry = lfirst(lc);
@@ -153,6 +155,7 @@ free_retired(void)
 		else
 			free_entry(entry);
 	}
+	MemoryContextSwitchTo(previous);
 	registry.retired = kept;
 	list_free(old);
 }
@@ -268,6 +271,13 @@ es_registry_execute(const EsStore *store, const char *sql, int nargs,
 	return execute(store, sql, nargs, types, values, nulls, false);
 }
 
+uint64
+es_registry_query(const EsStore *store, const char *sql, int nargs,
+				  Oid *types, Datum *values, const char *nulls)
+{
+	return execute(store, sql, nargs, types, values, nulls, true);
+}
+
 /* ---------- reading ---------- */
 
 enum
@@ -275,7 +285,7 @@ enum
 	ID = 1, NAME, OWNER, KIND, QUERY, STATEMENTS, HANDLERS, RELATION,
 	STATE_TABLE, TABLES, REFRESH_EVERY, CONCURRENTLY, MODE, PAUSED, ON_ERROR,
 	MAX_RETRIES, BATCH_SIZE, PARTITIONS, CATEGORIES, EVENT_TYPES, TENANTS,
-	SETTINGS, FINGERPRINT
+	SETTINGS, AFTER_POSITION, FINGERPRINT
 };
 
 static const char *const read_sql =
@@ -283,7 +293,8 @@ static const char *const read_sql =
 	" d.relation::pg_catalog.oid, d.state_table::pg_catalog.oid, d.tables::pg_catalog.oid[],"
 	" (EXTRACT(epoch FROM d.refresh_every) * 1000000)::bigint, d.refresh_concurrently, d.mode,"
 	" d.paused, d.on_error, d.max_retries, d.batch_size, d.partitions,"
-	" d.categories, d.event_types, d.tenants, d.settings, d::pg_catalog.text"
+	" d.categories, d.event_types, d.tenants, d.settings, d.after_position,"
+	" d::pg_catalog.text"
 	" FROM %s." TABLE " d ORDER BY d.id";
 
 /* The row that is being read */
@@ -309,7 +320,7 @@ get_int(int column, int64 if_null)
 
 	if (isnull)
 		return if_null;
-	return column == REFRESH_EVERY ? DatumGetInt64(value) :
+	return column == REFRESH_EVERY || column == AFTER_POSITION ? DatumGetInt64(value) :
 		DatumGetInt32(value);
 }
 
@@ -449,6 +460,7 @@ make_entry(void)
 	projection->filter.event_types = get_list(EVENT_TYPES);
 	projection->filter.tenants = get_list(TENANTS);
 	projection->settings = get_list(SETTINGS);
+	projection->after_position = get_int(AFTER_POSITION, 0);
 	entry->fingerprint = get_string(FINGERPRINT);
 	MemoryContextSwitchTo(previous);
 	return entry;
@@ -608,6 +620,20 @@ es_registry_find(const EsStore *store, const char *name, bool missing_ok)
 				 errmsg("projection \"%s\" does not exist", name),
 				 errhint("The view es_projections lists those that do.")));
 	return NULL;
+}
+
+EsProjection *
+es_projection_copy(const EsProjection *projection, List *settings)
+{
+	Entry	   *entry = palloc0(sizeof(Entry));
+
+	entry->projection = *projection;
+	entry->projection.serial = ++registry.last_serial;
+	entry->projection.settings = settings;
+	entry->projection.prepared = NULL;
+	entry->projection.free_prepared = NULL;
+	entry->projection.context = CurrentMemoryContext;
+	return &entry->projection;
 }
 
 void

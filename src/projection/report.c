@@ -26,9 +26,6 @@ static const char *const failure_sql =
 	" WHERE projection_id = $1 AND ($2 < 0 OR partition = $2)"
 	" ORDER BY failed DESC, partition LIMIT 1";
 
-static const char *const name_sql =
-	"SELECT name FROM %s.es_projection_definitions WHERE id = $1";
-
 /*
  * Returns a column of the first row as a string in the context given.
  */
@@ -70,45 +67,27 @@ es_failure_read(const EsStore *store, int32 projection_id, int partition,
 	return found;
 }
 
-/*
- * Logs how far a build is.
- */
-static void
-log_progress(const EsStore *store, int32 projection_id, int64 done,
-			 int64 total)
-{
-	Oid			types[] = {INT4OID};
-	Datum		values[] = {Int32GetDatum(projection_id)};
-
-	SPI_connect();
-	if (es_registry_execute(store, name_sql, 1, types, values, NULL) == 1)
-		ereport(LOG,
-				(errmsg("projection \"%s\": built from %lld of %lld events (%d %%)",
-						SPI_getvalue(SPI_tuptable->vals[0],
-									 SPI_tuptable->tupdesc, 1),
-						(long long) done, (long long) total,
-						total > 0 ? (int) (done * 100.0 / total) : 100),
-				 errhidestmt(true), errhidecontext(true)));
-	SPI_finish();
-}
-
 void
-es_task_report_progress(const EsStore *store, int32 projection_id, int64 done,
+es_task_report_progress(const EsProjection *projection, int64 done,
 						int64 total)
 {
 	static int32 known_id = 0;
 	static TimestampTz logged_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
 
-	es_tasks_show_build(projection_id, done, total);
-	if (known_id != projection_id || done == 0)
+	es_tasks_show_build(projection->id, done, total);
+	if (known_id != projection->id || done == 0)
 	{
-		known_id = projection_id;
+		known_id = projection->id;
 		logged_at = now;
 		return;
 	}
 	if (!TimestampDifferenceExceeds(logged_at, now, LOG_EVERY_MS))
 		return;
 	logged_at = now;
-	log_progress(store, projection_id, done, total);
+	ereport(LOG,
+			(errmsg("projection \"%s\": built from %lld of %lld events (%d %%)",
+					projection->name, (long long) done, (long long) total,
+					total > 0 ? (int) (done * 100.0 / total) : 100),
+			 errhidestmt(true), errhidecontext(true)));
 }

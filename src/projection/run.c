@@ -59,6 +59,7 @@ es_run_projections(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	PreventCommandIfReadOnly("es_run_projections()");
+	es_apply_refuse_nested("es_run_projections()");
 	if (!es_catalog_lock_store(&store))
 		es_catalog_get_store(&store);	/* raises the error */
 	if (name != NULL)

@@ -18,6 +18,7 @@ CREATE TABLE es_projection_definitions (
   refresh_concurrently boolean NOT NULL DEFAULT false,
   mode          text        NOT NULL DEFAULT 'async',
   paused        boolean     NOT NULL DEFAULT false,
+  after_position bigint     NOT NULL DEFAULT 0,
   on_error      text        NOT NULL DEFAULT 'stop',
   max_retries   integer,
   batch_size    integer,
@@ -55,6 +56,8 @@ COMMENT ON COLUMN es_projection_definitions.refresh_every IS 'how long a refresh
 COMMENT ON COLUMN es_projection_definitions.refresh_concurrently IS 'REFRESH MATERIALIZED VIEW CONCURRENTLY';
 COMMENT ON COLUMN es_projection_definitions.mode IS
   'async: behind the commit, by a worker; inline: in the transaction that appends';
+COMMENT ON COLUMN es_projection_definitions.after_position IS
+  'it takes the events behind this position';
 COMMENT ON COLUMN es_projection_definitions.paused IS 'does not run until it is resumed';
 COMMENT ON COLUMN es_projection_definitions.on_error IS
   'when retries are used up: stop, or skip the event that cannot be applied';

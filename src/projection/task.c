@@ -121,14 +121,26 @@ es_task_lock_all(const EsProjection *projection)
 		(void) es_task_lock(id, i, true);
 }
 
-/*
- * Returns how many events a batch of the projection may have.
- */
-static int64
-get_batch_size(const EsProjection *projection)
+int64
+es_task_batch_size(const EsProjection *projection)
 {
 	return projection->batch_size > 0 ? projection->batch_size :
 		es_guc_projection_batch_size;
+}
+
+/*
+ * Makes a batch that is a range of the log, without reading it.
+ */
+static EsBatch *
+make_range(int partition, int64 after, int64 upto)
+{
+	EsBatch    *batch = palloc0(sizeof(EsBatch));
+
+	batch->partition = partition;
+	batch->after = after;
+	batch->upto = upto;
+	batch->nevents = upto - after;
+	return batch;
 }
 
 /*
@@ -139,22 +151,24 @@ static EsBatch *
 next_batch(const EsStore *store, EsProjection *projection, int partition,
 		   int64 after, int64 head)
 {
-	int64		size = get_batch_size(projection);
+	int64		size = es_task_batch_size(projection);
+	bool		takes_all = projection->partitions == 1 &&
+		projection->filter.categories == NIL &&
+		projection->filter.event_types == NIL &&
+		projection->filter.tenants == NIL;
 	EsBatch    *batch;
 
-	if (projection->kind == ES_PROJECTION_VIEW && projection->partitions == 1 &&
-		head - after > size && projection->filter.categories == NIL &&
-		projection->filter.event_types == NIL &&
-		projection->filter.tenants == NIL)
-	{
-		batch = palloc0(sizeof(EsBatch));
-		batch->partition = partition;
-		batch->after = after;
-		batch->upto = Min(head, after + size * CATCH_UP_BATCHES);
-		batch->nevents = batch->upto - batch->after;
-		return batch;
-	}
-	return es_batch_read(store, projection, partition, after, head, size);
+	if (takes_all && projection->kind == ES_PROJECTION_REFRESH)
+		return make_range(partition, after, head);
+	if (takes_all && projection->kind == ES_PROJECTION_VIEW &&
+		head - after > size)
+		return make_range(partition, after,
+						  Min(head, after + size * CATCH_UP_BATCHES));
+
+	batch = es_batch_read(store, projection, partition, after, head, size);
+	if (batch->nevents > 0 && projection->kind == ES_PROJECTION_REFRESH)
+		batch->upto = head;		/* one refresh is for all of them */
+	return batch;
 }
 
 ErrorData *
@@ -192,27 +206,69 @@ es_task_try(const EsStore *store, EsProjection *projection, EsBatch *batch)
 }
 
 /*
- * Moves the checkpoint behind a batch that is dealt with.
+ * Moves the checkpoint to a position, behind events that are dealt with.
  */
 static void
-advance(const EsStore *store, const EsProjection *projection,
-		const EsBatch *batch, EsCheckpoint *checkpoint)
+advance(const EsStore *store, const EsProjection *projection, int partition,
+		int64 upto, int64 events, EsCheckpoint *checkpoint)
 {
-	Looked	   *entry = get_looked(projection, batch->partition);
-
-	if (batch->nevents == 0 &&
-		batch->upto - checkpoint->position < CHECKPOINT_AFTER)
-	{
-		entry->checkpoint = checkpoint->position;
-		entry->upto = batch->upto;
+	/* It may have dropped itself. */
+	if (es_registry_find_id(store, projection->id) == NULL)
 		return;
-	}
-	checkpoint->position = batch->upto;
-	checkpoint->events += batch->nevents;
+	checkpoint->position = upto;
+	checkpoint->events += events;
 	checkpoint->batches++;
 	checkpoint->applied_at = GetCurrentTimestamp();
-	es_checkpoint_write(store, projection->id, batch->partition, checkpoint);
-	entry->checkpoint = -1;
+	es_checkpoint_write(store, projection->id, partition, checkpoint);
+	get_looked(projection, partition)->checkpoint = -1;
+}
+
+/*
+ * Moves behind events that the projection does not take.
+ */
+static void
+pass(const EsStore *store, const EsProjection *projection, int partition,
+	 int64 upto, EsCheckpoint *checkpoint)
+{
+	Looked	   *entry = get_looked(projection, partition);
+
+	if (upto - checkpoint->position >= CHECKPOINT_AFTER)
+		advance(store, projection, partition, upto, 0, checkpoint);
+	else
+	{
+		entry->checkpoint = checkpoint->position;
+		entry->upto = upto;
+	}
+}
+
+/*
+ * Applies a batch and moves the checkpoint, as far as it goes.
+ */
+static EsTaskResult
+apply(const EsStore *store, EsProjection *projection, EsBatch **batch,
+	  EsCheckpoint *checkpoint, EsTaskProgress *progress)
+{
+	int			partition = (*batch)->partition;
+	ErrorData  *error = es_task_try(store, projection, *batch);
+	EsFailureOutcome outcome = ES_FAILURE_OVERCOME;
+	EsFailureResult result;
+
+	result.upto = (*batch)->upto;
+	result.events = (*batch)->nevents;
+	if (error != NULL)
+	{
+		outcome = es_failure_handle(store, projection, batch, error, &result);
+		progress->retry_at = result.retry_at;
+	}
+	if (outcome == ES_FAILURE_NOTED)
+		return ES_TASK_FAILED;
+	if (outcome == ES_FAILURE_OVERCOME)
+		es_failure_clear(store, projection->id, partition);
+	advance(store, projection, partition, result.upto, result.events,
+			checkpoint);
+	progress->position = result.upto;
+	progress->events = result.events;
+	return outcome == ES_FAILURE_MOVED ? ES_TASK_FAILED : ES_TASK_APPLIED;
 }
 
 /*
@@ -225,7 +281,7 @@ work(const EsStore *store, EsProjection *projection, int partition,
 	EsCheckpoint checkpoint;
 	Looked	   *entry;
 	EsBatch    *batch;
-	ErrorData  *error = NULL;
+	EsTaskResult result = ES_TASK_APPLIED;
 	int64		after;
 
 	if (!es_checkpoint_read(store, projection->id, partition, &checkpoint))
@@ -244,20 +300,21 @@ work(const EsStore *store, EsProjection *projection, int partition,
 	if (progress->head <= after)
 		return ES_TASK_IDLE;
 
+	progress->retry_at = es_refresh_due(projection, &checkpoint);
+	if (progress->retry_at > GetCurrentTimestamp())
+		return ES_TASK_RESTING;
+	progress->retry_at = DT_NOEND;
+
 	batch = next_batch(store, projection, partition, after, progress->head);
 	if (batch->nevents > 0)
-		error = es_task_try(store, projection, batch);
-	if (error != NULL &&
-		!es_failure_handle(store, projection, partition, batch, error,
-						   &progress->retry_at))
-		return ES_TASK_FAILED;
-	if (batch->nevents > 0 && error == NULL)
-		es_failure_clear(store, projection->id, partition);
-	advance(store, projection, batch, &checkpoint);
-	progress->position = batch->upto;
-	progress->events = batch->nevents;
+		result = apply(store, projection, &batch, &checkpoint, progress);
+	else
+	{
+		progress->position = batch->upto;
+		pass(store, projection, partition, batch->upto, &checkpoint);
+	}
 	es_batch_end(batch);
-	return ES_TASK_APPLIED;
+	return result;
 }
 
 /*

@@ -12,8 +12,8 @@
  *	  workers broadcast after each batch, and everybody who changes projections
  *	  when that is committed.
  *
- *	  How far a task is, shared memory tells, once a worker has looked at it; for
- *	  a task that has no place there the tables do.
+ *	  How far a task is, shared memory tells, once a worker has looked at it; if
+ *	  none has, or the task has no place there, the tables do.
  *
  *	  Who sees a position here sees the batch with the next snapshot that is
  *	  taken.  A REPEATABLE READ transaction takes none any more.
@@ -171,15 +171,13 @@ task_is_there(const Goal *goal, EsProjection *projection, int partition)
 	EsTaskSlot	place;
 
 	if (!get_place(projection->id, partition, &place))
-	{
-		if (nothing_left(goal, projection, partition))
-			return true;
-		check_failure(goal, projection, partition);
-		return false;
-	}
+		place.position = ES_UNKNOWN_POSITION;
 	if (place.position >= goal->position)
 		return true;
-	if (place.retry_at == DT_NOEND)
+	if (place.position == ES_UNKNOWN_POSITION &&
+		nothing_left(goal, projection, partition))
+		return true;
+	if (place.position == ES_UNKNOWN_POSITION || place.retry_at == DT_NOEND)
 		check_failure(goal, projection, partition);
 	return false;
 }

@@ -128,6 +128,7 @@ order_aggregates(Analysis *analysis)
 
 		if (!es_view_aggregate_is_ordered(analysis->store, aggref))
 			continue;
+		es_view_check_order(&analysis->parsed, aggref);
 		if (order == NIL)
 			order = es_view_order(&analysis->parsed, aggref);
 		es_view_order_aggregate(analysis->store, aggref, order);
@@ -155,13 +156,33 @@ is_not_null(const Analysis *analysis, Node *expr)
 }
 
 /*
+ * Refuses types that no column of a table has, and collations that nobody
+ * knows.
+ */
+static void
+check_type(Node *expr, const char *name)
+{
+	Oid			type = exprType(expr);
+
+	if (get_typtype(type) == TYPTYPE_PSEUDO || type == RECORDARRAYOID)
+		es_view_refuse(expr, psprintf("column \"%s\" of type %s", name, format_type_be(type)),
+					   "A table has no columns of that type.",
+					   "Cast it.");
+	if (type_is_collatable(type) && !OidIsValid(exprCollation(expr)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INDETERMINATE_COLLATION),
+				 errmsg("no collation was derived for column \"%s\" of the view, of type %s",
+						name, format_type_be(type)),
+				 errhint("Use the COLLATE clause to set the collation explicitly.")));
+}
+
+/*
  * Refuses columns that cannot be those of a table.
  */
 static void
 check_column(const Analysis *analysis, TargetEntry *tle)
 {
 	Node	   *expr = (Node *) tle->expr;
-	Oid			type = exprType(expr);
 	ListCell   *lc;
 
 	if (strcmp(tle->resname, "?column?") == 0)
@@ -175,17 +196,7 @@ check_column(const Analysis *analysis, TargetEntry *tle)
 						   "The columns of a table have different names.",
 						   "Give it another name with AS.");
 	}
-	if (get_typtype(type) == TYPTYPE_PSEUDO)
-		es_view_refuse(expr, psprintf("column \"%s\" of type %s", tle->resname, format_type_be(type)),
-					   "A table has no columns of that type.",
-					   "Cast it.");
-	if (type_is_collatable(type) && !OidIsValid(exprCollation(expr)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INDETERMINATE_COLLATION),
-				 errmsg("no collation was derived for column \"%s\" of the view, of type %s",
-						tle->resname, format_type_be(type)),
-				 errdetail("stream_id, event_type and tenant_id have the collation \"C\", other values have others."),
-				 errhint("Use the COLLATE clause to set the collation explicitly.")));
+	check_type(expr, tle->resname);
 }
 
 /*
@@ -543,6 +554,7 @@ name_states(EsViewQuery *query)
 			foreach(key, query->keys)
 				taken |= strcmp(lfirst_node(TargetEntry, key)->resname, state->name) == 0;
 		} while (taken);
+		check_type((Node *) state->expr, state->name);
 	}
 }
 

@@ -55,33 +55,87 @@ es_view_refuse(Node *node, const char *what, const char *detail,
 
 /* ---------- how often and where es_log is read ---------- */
 
+typedef struct CountContext
+{
+	List	   *ctes;			/* names of common table expressions that lead to
+								 * es_log: char * */
+	int			log;			/* how often es_log is mentioned */
+	int			leading;		/* how often one of the ctes is */
+} CountContext;
+
 static bool
-count_log_walker(Node *node, int *count)
+is_in(List *names, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+count_walker(Node *node, CountContext *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, RangeTblEntry))
 	{
-		if (((RangeTblEntry *) node)->rtekind == RTE_NAMEDTUPLESTORE)
-			(*count)++;
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		if (rte->rtekind == RTE_NAMEDTUPLESTORE)
+			context->log++;
+		else if (rte->rtekind == RTE_CTE && is_in(context->ctes, rte->ctename))
+			context->leading++;
 		return false;			/* goes on into the entry */
 	}
 	if (IsA(node, Query))
-		return query_tree_walker((Query *) node, count_log_walker,
-								 (void *) count, QTW_EXAMINE_RTES_BEFORE);
-	return expression_tree_walker(node, count_log_walker, (void *) count);
+		return query_tree_walker((Query *) node, count_walker,
+								 (void *) context, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, count_walker, (void *) context);
 }
 
 /*
- * How often is es_log mentioned in a query or expression?
+ * Does a query or expression read es_log, itself or by a common table
+ * expression?
  */
-static int
-count_log(Node *node)
+static bool
+reads_log(Node *node, List *ctes)
 {
-	int			count = 0;
+	CountContext context = {ctes, 0, 0};
 
-	count_log_walker(node, &count);
-	return count;
+	count_walker(node, &context);
+	return context.log + context.leading > 0;
+}
+
+static bool
+cte_walker(Node *node, List **ctes)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CommonTableExpr))
+	{
+		CommonTableExpr *cte = (CommonTableExpr *) node;
+
+		/* Those within come first, and those that it may use, too. */
+		(void) cte_walker(cte->ctequery, ctes);
+		if (!is_in(*ctes, cte->ctename) && reads_log(cte->ctequery, *ctes))
+		{
+			*ctes = lappend(*ctes, cte->ctename);
+			if (cte->cterefcount > 1)
+				es_view_refuse(NULL,
+							   psprintf("common table expression \"%s\" over %s, used more than once,",
+										cte->ctename, ES_LOG_NAME),
+							   "Rows would depend on pairs of events, which may be in different batches.",
+							   "Use it once, or compute both from one event.");
+		}
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, cte_walker, (void *) ctes, 0);
+	return expression_tree_walker(node, cte_walker, (void *) ctes);
 }
 
 /*
@@ -92,6 +146,7 @@ typedef struct FindContext
 	Query	   *query;
 	List	   *ancestors;		/* of Query *, the nearest first, query itself
 								 * among them */
+	List	   *ctes;			/* see CountContext */
 	int			rtindex;		/* the result; 0: not found */
 	Query	   *next;			/* NULL: it is es_log itself */
 } FindContext;
@@ -131,17 +186,11 @@ leads_to_log(FindContext *context, int rtindex)
 		CommonTableExpr *cte = find_cte(context, rte);
 
 		next = castNode(Query, cte->ctequery);
-		if (count_log((Node *) next) > 0 && cte->cterefcount > 1)
-			es_view_refuse(NULL,
-						   psprintf("common table expression \"%s\" over %s, used more than once,",
-									cte->ctename, ES_LOG_NAME),
-						   "Rows would depend on pairs of events, which may be in different batches.",
-						   "Use it once, or compute both from one event.");
 	}
 	else if (rte->rtekind != RTE_NAMEDTUPLESTORE)
 		return false;
 
-	if (next != NULL && count_log((Node *) next) == 0)
+	if (next != NULL && !reads_log((Node *) next, context->ctes))
 		return false;
 	context->rtindex = rtindex;
 	context->next = next;
@@ -270,9 +319,6 @@ check_clauses(Query *query)
 			{query->sortClause != NIL, "ORDER BY",
 				"A table has no order.",
 			"Use it in a query over the view's table."},
-			{query->rowMarks != NIL, "FOR UPDATE or FOR SHARE",
-				"Reading for a view locks no rows.",
-			"Leave it out."},
 			{query->hasRecursive, "WITH RECURSIVE",
 				"Its result cannot be merged from those over parts of the log.",
 			"Use it in a query over the view's table."},
@@ -311,25 +357,31 @@ find_log(EsParsed *parsed)
 {
 	Query	   *query = parsed->query;
 	List	   *ancestors = NIL;
-	int			count = count_log((Node *) query);
+	CountContext count = {NIL, 0, 0};
 
-	if (count == 0)
+	check_clauses(query);
+	count_walker((Node *) query, &count);
+	if (count.log == 0)
 		es_view_refuse(NULL, psprintf("a SELECT that does not read %s", ES_LOG_NAME),
 					   "A view is made from the events.",
 					   "Read es_log, without a schema, in FROM.");
-	if (count > 1)
+	if (count.log > 1)
 		es_view_refuse(NULL, psprintf("%s, mentioned more than once,", ES_LOG_NAME),
 					   "Rows would depend on several events, which may be in different batches.",
 					   "Make a view of each, and join their tables in a query; or use FILTER, es_first() and es_last().");
 
+	cte_walker((Node *) query, &count.ctes);
+
 	while (query != NULL)
 	{
-		FindContext context = {query, NIL, 0, NULL};
+		FindContext context = {query, NIL, count.ctes, 0, NULL};
 		EsLogLevel *level = palloc(sizeof(EsLogLevel));
 
-		check_clauses(query);
 		if (parsed->levels != NIL)
+		{
+			check_clauses(query);
 			check_subquery(query);
+		}
 
 		ancestors = lcons(query, ancestors);
 		context.ancestors = ancestors;
@@ -452,7 +504,7 @@ typedef struct CheckContext
 {
 	const EsStore *store;
 	const char *text;			/* of the query; NULL within a view */
-	Oid			view;			/* the view that it is within, or InvalidOid */
+	Oid			view;			/* whose query this is, or InvalidOid */
 } CheckContext;
 
 /* Functions of pg_catalog that depend on the moment, session or user */
@@ -468,6 +520,8 @@ static const char *const moment_functions[] = {
 	"current_database", "version",
 };
 
+#define LOCK_DETAIL		"Reading for a view locks no rows."
+#define LOCK_HINT		"Leave it out."
 #define MOMENT_DETAIL	"Its value depends on when and by whom a batch is processed."
 #define MOMENT_HINT		"Use recorded_at of es_log, or a column of the event's data or metadata."
 
@@ -589,6 +643,10 @@ check_relation(Oid relid, const CheckContext *context)
 {
 	char		relkind = get_rel_relkind(relid);
 
+	/* Before PostgreSQL 16 a view's query has entries for OLD and NEW. */
+	if (relid == context->view)
+		return;
+
 	if (getExtensionOfObject(RelationRelationId, relid) == context->store->extension)
 		es_view_refuse(NULL, psprintf("relation \"%s.%s\"",
 									  get_namespace_name(get_rel_namespace(relid)),
@@ -596,8 +654,7 @@ check_relation(Oid relid, const CheckContext *context)
 					   "It shows all events and not those of the batch.",
 					   "Read es_log, without a schema, once.");
 
-	/* Until PostgreSQL 16 the rule of a view names the view itself, as old. */
-	if (relkind == RELKIND_VIEW && relid != context->view)
+	if (relkind == RELKIND_VIEW)
 	{
 		CheckContext below = *context;
 		Relation	rel = relation_open(relid, AccessShareLock);
@@ -649,6 +706,8 @@ check_walker(Node *node, CheckContext *context)
 							   "Leave it out.");
 			return false;
 		case T_Query:
+			if (((Query *) node)->rowMarks != NIL)
+				es_view_refuse(NULL, "FOR UPDATE or FOR SHARE", LOCK_DETAIL, LOCK_HINT);
 			return query_tree_walker((Query *) node, check_walker, (void *) context,
 									 QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
 		default:

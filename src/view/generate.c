@@ -124,10 +124,49 @@ other_ctes(const EsViewQuery *query)
 }
 
 /*
- * The derived columns, over es_leaves.
+ * Appends a column of es_leaves to the query over it.
+ */
+static void
+add_leaf(Query *derived, Node *expr, AttrNumber column, char *name)
+{
+	Var		   *var = makeVar(1, column, exprType(expr), exprTypmod(expr),
+							  exprCollation(expr), 0);
+
+	derived->targetList = lappend(derived->targetList,
+								  makeTargetEntry((Expr *) var,
+												  list_length(derived->targetList) + 1,
+												  name, false));
+}
+
+/*
+ * Appends the columns of the state table: keys and states, which come behind
+ * the first nleaves columns of es_leaves.
+ */
+static void
+add_states(Query *derived, const EsViewQuery *query, int nleaves)
+{
+	RangeTblEntry *rte = linitial_node(RangeTblEntry, derived->rtable);
+	ListCell   *lc;
+
+	foreach(lc, query->keys)
+		add_leaf(derived, (Node *) lfirst_node(TargetEntry, lc)->expr,
+				 foreach_current_index(lc) + 1, psprintf("k%d", foreach_current_index(lc) + 1));
+	foreach(lc, query->states)
+	{
+		char	   *name = psprintf("s%d", foreach_current_index(lc) + 1);
+
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(name));
+		add_leaf(derived, (Node *) ((EsViewState *) lfirst(lc))->expr,
+				 nleaves + foreach_current_index(lc) + 1, name);
+	}
+}
+
+/*
+ * The derived columns, over es_leaves; and, if asked for, those of the state
+ * table.
  */
 static char *
-derived_sql(const EsViewQuery *query)
+derived_sql(const EsViewQuery *query, bool with_states)
 {
 	Query	   *derived = makeNode(Query);
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
@@ -160,6 +199,8 @@ derived_sql(const EsViewQuery *query)
 		tle->resno = foreach_current_index(lc) + 1;
 		derived->targetList = lappend(derived->targetList, tle);
 	}
+	if (with_states)
+		add_states(derived, query, nleaves);
 	return deparse(derived);
 }
 
@@ -461,7 +502,7 @@ state_of_column(const EsViewQuery *query, int column)
  * computed from the old and the new row, else they are columns of es_merged.
  */
 static void
-append_leaves(StringInfo buf, const EsView *view)
+append_leaves(StringInfo buf, const EsView *view, bool with_states)
 {
 	const EsViewQuery *query = view->private;
 	bool		visible = query->merge == ES_MERGE_VISIBLE;
@@ -473,6 +514,8 @@ append_leaves(StringInfo buf, const EsView *view)
 	appendStringInfoString(buf, "es_leaves (");
 	for (i = 1; i <= list_length(query->keys) + list_length(query->aggregates) + list_length(query->carried); i++)
 		appendStringInfo(buf, "%sl%d", i > 1 ? ", " : "", i);
+	for (i = 1; with_states && i <= list_length(query->states); i++)
+		appendStringInfo(buf, ", s%d", i);
 	appendStringInfoString(buf, ") AS (SELECT ");
 
 	foreach(lc, query->keys)
@@ -504,6 +547,9 @@ append_leaves(StringInfo buf, const EsView *view)
 		appendStringInfo(buf, "%s.%s", prefix,
 						 quote_identifier(((EsViewState *) lfirst(lc))->name));
 	}
+	foreach(lc, with_states ? query->states : NIL)
+		appendStringInfo(buf, ", %s.%s", prefix,
+						 quote_identifier(((EsViewState *) lfirst(lc))->name));
 	if (!visible)
 		appendStringInfoString(buf, " FROM es_merged");
 	appendStringInfoChar(buf, ')');
@@ -529,8 +575,8 @@ append_set_visible(StringInfo buf, const EsView *view, bool *first)
 		appendStringInfoString(buf, quote_identifier(((EsViewColumn *) list_nth(view->columns, i))->name));
 	}
 	appendStringInfoString(buf, ") = (WITH ");
-	append_leaves(buf, view);
-	appendStringInfo(buf, " (%s))", derived_sql(query));
+	append_leaves(buf, view, false);
+	appendStringInfo(buf, " (%s))", derived_sql(query, false));
 }
 
 /*
@@ -615,13 +661,13 @@ write_sql(const EsView *view, const char *table, const char *state,
 	if (query->merge == ES_MERGE_STATE)
 	{
 		append_merged(&buf, view, state, merge);
-		append_leaves(&buf, view);
+		append_leaves(&buf, view, false);
 		appendStringInfoChar(&buf, ' ');
 	}
 	appendStringInfo(&buf, "INSERT INTO %s AS es_old (", table);
 	append_column_names(&buf, view);
 	appendStringInfo(&buf, ") (%s)",
-					 query->merge == ES_MERGE_STATE ? derived_sql(query) : deparse(query->query));
+					 query->merge == ES_MERGE_STATE ? derived_sql(query, false) : deparse(query->query));
 	if (merge && view->shape != ES_VIEW_PLAIN)
 	{
 		append_order(&buf, query, false);
@@ -635,6 +681,27 @@ es_view_fill_sql(const EsView *view, const char *table, const char *state,
 				 const char *source)
 {
 	return write_sql(view, table, state, source, false);
+}
+
+char *
+es_view_rows_sql(const EsView *view, const char *source)
+{
+	const EsViewQuery *query = view->private;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	append_with(&buf, source, query->merge == ES_MERGE_STATE);
+	if (query->merge != ES_MERGE_STATE)
+	{
+		appendStringInfo(&buf, "(%s)", deparse(query->query));
+		return buf.data;
+	}
+	appendStringInfoString(&buf, "es_merged (");
+	append_state_names(&buf, query, "");
+	appendStringInfo(&buf, ") AS (%s), ", partial_sql(query));
+	append_leaves(&buf, view, true);
+	appendStringInfo(&buf, " (%s)", derived_sql(query, true));
+	return buf.data;
 }
 
 char *

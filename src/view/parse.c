@@ -68,6 +68,12 @@ parse_raw(const char *text)
 		es_view_refuse(NULL, "SELECT INTO",
 					   "A view has a table of its own.",
 					   "Leave INTO out.");
+
+	/* Ephemeral relations cannot be locked, and so it would be ignored. */
+	if (((SelectStmt *) raw->stmt)->lockingClause != NIL)
+		es_view_refuse(NULL, "FOR UPDATE or FOR SHARE",
+					   "Reading for a view locks no rows.",
+					   "Leave it out.");
 	return raw;
 }
 

@@ -100,6 +100,12 @@ extern char *es_view_fill_sql(const EsView *view, const char *table,
 							  const char *state, const char *source);
 
 /*
+ * The SELECT of that: it returns the columns of the table in their order, and
+ * then those of the state table, if there is one, in theirs.
+ */
+extern char *es_view_rows_sql(const EsView *view, const char *source);
+
+/*
  * One statement that merges the events of source into the tables.
  *
  * Rows are touched in the order of the keys, so that two that merge at the

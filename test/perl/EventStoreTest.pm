@@ -49,6 +49,8 @@ our @EXPORT = qw(
   sequencer_pid
   sequencer_is_another
   sequencers_are
+  projection_pids
+  projection_workers_are
   read_log
 );
 
@@ -946,6 +948,37 @@ sub sequencers_are
 			"SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_stat_activity"
 			  . " WHERE backend_type = 'event_store sequencer'",
 			$databases),
+		$name);
+}
+
+=item projection_pids(node, database)
+
+The processes of the database's projection workers, as they are now.
+
+=cut
+
+sub projection_pids
+{
+	my ($node, $db) = @_;
+	return split /\n/,
+	  $node->safe_psql('postgres',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'event_store projection' AND datname = '$db' ORDER BY pid");
+}
+
+=item projection_workers_are(node, database, count, test name)
+
+Waits until the database has so many projection workers.
+
+=cut
+
+sub projection_workers_are
+{
+	my ($node, $db, $count, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok(
+		$node->poll_query_until('postgres',
+			"SELECT count(*) = $count FROM pg_stat_activity"
+			  . " WHERE backend_type = 'event_store projection' AND datname = '$db'"),
 		$name);
 }
 

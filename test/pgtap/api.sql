@@ -51,6 +51,9 @@ INSERT INTO wanted_functions VALUES
   ('es_wait_for_position', '"position" bigint, timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
   ('es_sequencer_status', 'OUT state text, OUT pid integer, OUT sequenced_lsn pg_lsn, OUT unread_bytes bigint, OUT batches bigint, OUT events bigint, OUT heals bigint, OUT started_at timestamp with time zone, OUT last_batch_at timestamp with time zone, OUT slot_name name, OUT retry_at timestamp with time zone, OUT last_error text, OUT last_error_code text, OUT last_error_at timestamp with time zone',
    'record', 'c', 'volatile', 'restricted', false, false),
+  ('es_wait', 'projection text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
+  ('es_projection_status', 'OUT projection_id integer, OUT partition integer, OUT pid integer, OUT "position" bigint, OUT events bigint, OUT batches bigint, OUT rate double precision, OUT last_batch_at timestamp with time zone, OUT workers integer, OUT build_pid integer, OUT build_done bigint, OUT build_total bigint',
+   'SETOF record', 'c', 'volatile', 'restricted', false, false),
   ('es_head_position', '', 'bigint', 'c', 'stable', 'safe', false, false),
   ('es_position', 'stream_id text, version bigint', 'bigint', 'c', 'stable', 'safe', false, false),
   ('es_read_all', 'after_position bigint DEFAULT 0, max_count bigint DEFAULT NULL::bigint, categories text[] DEFAULT NULL::text[], event_types text[] DEFAULT NULL::text[]',
@@ -236,7 +239,7 @@ SELECT isnt(obj_description(oid, 'pg_extension'), NULL, 'the extension has a com
 -- Everything that it has, and nothing else.
 SELECT set_eq($$ SELECT name FROM functions $$, $$ SELECT name FROM wanted_functions $$, 'functions');
 SELECT set_eq($$ SELECT name, kind::text FROM relations $$, $$ VALUES ('es_events', 'r'), ('es_snapshots', 'r'), ('es_commits', 'r'), ('es_sequencer_state', 'r'), ('es_store_key', 'r'),
-                        ('es_log_events', 'f'), ('es_log', 'v'), ('es_sequencer', 'v'), ('es_tx_seq', 'S') $$,
+                        ('es_log_events', 'f'), ('es_log', 'v'), ('es_sequencer', 'v'), ('es_projections', 'v'), ('es_tx_seq', 'S') $$,
               'tables, views and sequences');
 SELECT set_eq($$ SELECT typname::text FROM members m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid $$,
               $$ VALUES ('es_event') $$, 'types');
