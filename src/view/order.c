@@ -397,7 +397,7 @@ es_view_check_order(const EsParsed *parsed, Aggref *aggregate)
 	{
 		EsLogLevel *level = lfirst(lc);
 		List	   *rows = find_unnumbered(level, (Node *) level->query->jointree, false, NIL);
-		Relids		used = pull_varnos(NULL, (Node *) aggregate->args);
+		Bitmapset  *used = pull_varnos(NULL, (Node *) aggregate->args);
 		ListCell   *lc2;
 
 		foreach(lc2, rows)
