@@ -49,6 +49,7 @@ OBJS = \
 	src/monitor/projections.o \
 	src/privilege/privilege.o \
 	src/projection/alter.o \
+	src/projection/alter_view.o \
 	src/projection/apply.o \
 	src/projection/args.o \
 	src/projection/batch.o \
@@ -67,7 +68,7 @@ OBJS = \
 	src/projection/refresh.o \
 	src/projection/rebuild.o \
 	src/projection/registry.o \
-	src/projection/replay.o \
+	src/projection/shadow.o \
 	src/projection/report.o \
 	src/projection/run.o \
 	src/projection/statement.o \

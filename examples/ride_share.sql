@@ -66,8 +66,7 @@ SELECT es_create_projection('driver_incentives', handlers => jsonb_build_object(
            ON CONFLICT (driver) DO UPDATE SET rides = r.rides + 1 $$,
         $$ INSERT INTO incentive_ledger SELECT position, data->>'driver', 'every third ride', 5.00
            WHERE (SELECT rides % 3 = 0 FROM driver_rides WHERE driver = event.data->>'driver') $$),
-    'PayoutDue', 'ride_share.pay_out'),
-    tables => '{incentive_ledger, driver_rides}');
+    'PayoutDue', 'ride_share.pay_out'));
 
 -- A night and a day. Each ride is a stream.
 SELECT es_append_json('ride-' || n, jsonb_build_array(

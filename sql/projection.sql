@@ -158,7 +158,7 @@ DROP TABLE gone;
 SELECT es_append('b-1', 'Paid', '{"n": 100}');
 SELECT es_sequence();
 SELECT es_run_projections('gone');
-SELECT failed FROM es_projection_failures;
+SELECT failed, error_code, error_message FROM es_projection_failures;
 SELECT es_drop_projection('gone');
 SELECT count(*) FROM es_projection_failures;
 

@@ -271,6 +271,13 @@ SELECT es_rename_projection('streams', 'regress.streams');
 SELECT es_append('h-1', 'A', '1');
 SELECT n FROM regress.streams WHERE stream_id = 'h-1';
 
+-- by hand, and moved
+ALTER TABLE regress.streams RENAME TO rivers;
+SELECT es_append('h-1', 'A', '1');
+ALTER TABLE regress.rivers SET SCHEMA public;
+SELECT es_append('h-1', 'A', '1');
+SELECT n FROM rivers WHERE stream_id = 'h-1';
+
 -- Security: as the owner, in the session of somebody who may only append.
 CREATE ROLE regress_es_owner;
 CREATE ROLE regress_es_appender;

@@ -161,6 +161,9 @@ SELECT truth($$SELECT event_type, count(*) AS n, sum((data->>'amount')::numeric)
                       CASE WHEN count(*) > 170 THEN 'many' ELSE event_type || ': few' END AS size FROM es_log GROUP BY event_type$$,
              $$SELECT *, s / n AS per_event, CASE WHEN n > 170 THEN 'many' ELSE event_type || ': few' END AS size
                  FROM (SELECT event_type, count(*) AS n, sum((data->>'amount')::numeric) AS s FROM log GROUP BY event_type) q$$);
+-- ... which must not be computed for a batch alone, where it would fail
+SELECT truth($$SELECT event_type, count(*) AS n, sum(CASE WHEN version < 200 THEN 1 ELSE 0 END) AS early, count(*) / sum(CASE WHEN version < 200 THEN 1 ELSE 0 END) AS ratio FROM es_log GROUP BY event_type$$,
+             $$SELECT *, n / early AS ratio FROM (SELECT event_type, count(*) AS n, sum(CASE WHEN version < 200 THEN 1 ELSE 0 END) AS early FROM log GROUP BY event_type) q$$);
 -- Columns computed from what is no column
 SELECT truth($$SELECT coalesce(data->>'region', '?') AS region, round(100.0 * es_count_if(event_type = 'Paid') / count(*), 2) AS percent,
                       (sum((data->>'n')::int) - min((data->>'n')::int))::text AS t, 'r: ' || coalesce(data->>'region', '?') AS label FROM es_log GROUP BY 1$$,
@@ -243,6 +246,19 @@ SELECT truth($$SELECT stream_id AS "Select", count(*) AS "a ""b""", avg(version)
 SELECT truth($$SELECT stream_id AS count_1, data->>'region' AS sum_2, avg(version) AS count_3, es_last(l) AS m FROM es_log AS es_old, jsonb_array_elements(data->'lines') AS excluded(l) GROUP BY 1, 2$$,
              $$SELECT stream_id AS count_1, data->>'region' AS sum_2, avg(version) AS count_3, (array_agg(l ORDER BY version DESC, n DESC))[1] AS m
                  FROM log, jsonb_array_elements(data->'lines') WITH ORDINALITY AS x(l, n) GROUP BY 1, 2$$);
+-- Whole rows
+SELECT truth($$SELECT event_type, count(to_jsonb(e)->'position') AS n, es_last(e.*::text) AS t, jsonb_agg(to_jsonb(e)->'data') AS d FROM es_log e GROUP BY 1$$,
+             $$SELECT event_type, count(*) AS n, (array_agg(log.*::text ORDER BY version DESC))[1] AS t, jsonb_agg(data ORDER BY version) AS d FROM log GROUP BY 1$$);
+-- Constants, whatever the settings
+SET DateStyle = 'SQL, DMY';
+SET IntervalStyle = 'sql_standard';
+SET extra_float_digits = 0;
+SELECT truth($$SELECT count(*) FILTER (WHERE recorded_at > timestamptz '03/01/2026 10:00') AS n, max(recorded_at + interval '1 year -2 days 03:00' - interval '-1-2') AS t, max((version * 0.1::float8 + float8 '0.30000000000000004')::text) AS f FROM es_log$$,
+             $$SELECT (SELECT count(*) FROM log WHERE recorded_at > make_timestamptz(2026, 1, 3, 10, 0, 0)) AS n, (SELECT max(recorded_at) FROM log) + interval '1 year -2 days 03:00' - interval '-1-2' AS t,
+                      (SELECT max((version * 0.1::float8 + float8 '0.30000000000000004')::text) FROM log) AS f$$);
+RESET DateStyle;
+RESET IntervalStyle;
+RESET extra_float_digits;
 -- DISTINCT and ORDER BY where they make no difference
 SELECT truth($$SELECT event_type, min(DISTINCT data->>'state') AS a, bool_or(DISTINCT (data->>'flag')::bool) AS b, sum((data->>'n')::int ORDER BY data->>'n') AS s FROM es_log GROUP BY event_type$$,
              $$SELECT event_type, min(data->>'state') AS a, bool_or((data->>'flag')::bool) AS b, sum((data->>'n')::int) AS s FROM log GROUP BY event_type$$);

@@ -310,13 +310,16 @@ create_foreignscan_path_compat(PlannerInfo *root, RelOptInfo *rel,
 }
 
 /*
- * PostgreSQL 16 added the constructors of SQL/JSON.
+ * PostgreSQL 16 added the constructors of SQL/JSON: is it JSON_ARRAYAGG or
+ * JSON_OBJECTAGG?
  */
 static inline bool
-is_json_constructor_compat(Node *node)
+is_json_aggregate_compat(Node *node)
 {
 #if PG_VERSION_NUM >= 160000
-	return IsA(node, JsonConstructorExpr);
+	return IsA(node, JsonConstructorExpr) &&
+		(((JsonConstructorExpr *) node)->type == JSCTOR_JSON_ARRAYAGG ||
+		 ((JsonConstructorExpr *) node)->type == JSCTOR_JSON_OBJECTAGG);
 #else
 	(void) node;
 	return false;

@@ -21,5 +21,8 @@
 #define ES_LOCK_SEQUENCER	0xE8	/* 232: the one sequencer of a database */
 #define ES_LOCK_PROJECTION	0xE9	/* 233: a part of a projection: a batch of it, or a
 									 * change to it */
+#define ES_LOCK_RESTORE		0xEA	/* 234: sessions that copied definitions of
+									 * projections hold it in ROW EXCLUSIVE mode,
+									 * to their end; batches in SHARE mode */
 
 #endif							/* ES_CORE_LOCKS_H */

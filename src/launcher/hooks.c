@@ -205,7 +205,7 @@ after_commit_prepared(void)
 
 	es_worker_appended(GetFlushRecPtr(NULL));
 	if (slot != NULL)
-		es_tasks_changed_now(MyDatabaseId);
+		es_tasks_changed_now(MyDatabaseId, false);
 	if (OidIsValid(get_extension_oid(ES_EXTENSION_NAME, true)))
 		done.extension_created = slot == NULL || slot->pid == 0;
 	else
@@ -353,7 +353,7 @@ after_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel,
 	if (done.request_prepared)
 	{
 		es_worker_send_request_at_once();
-		es_tasks_changed_now(MyDatabaseId);
+		es_tasks_changed_now(MyDatabaseId, true);
 	}
 	if (done.database_created)
 		es_worker_wake_launcher();

@@ -615,7 +615,10 @@ start_projection_workers(Database *database, int most)
 	wake_at(launcher.no_pool_worker_until);
 	launcher.pool_missing += lacking;
 	if (running == 0)
+	{
 		launcher.pool_without++;
+		es_pool_set_starved(database->oid);
+	}
 }
 
 /*

@@ -106,6 +106,21 @@ is_settled(const EsWorkerSlot *slot)
 	}
 }
 
+/*
+ * Returns how many workers a database is to have.  Needs the lock.
+ */
+static int
+count_wanted(const EsWorkerSlot *slot)
+{
+	if (slot->holders > 0 || !is_settled(slot))
+		return 0;
+	if (slot->ntasks == ES_UNKNOWN_TASKS)
+		return es_guc_sequencer ? 0 : 1;	/* a sequencer will tell */
+	if (slot->ntasks == ES_UNCOUNTED_TASKS)
+		return 1;
+	return Min(slot->ntasks, es_guc_max_projection_workers);
+}
+
 int
 es_pool_lacks(const EsPool *pool, Oid database_oid, TimestampTz now,
 			  TimestampTz *wake_at, int *running)
@@ -121,11 +136,9 @@ es_pool_lacks(const EsPool *pool, Oid database_oid, TimestampTz now,
 	LWLockAcquire(es_worker_lock(), LW_SHARED);
 	*running = Max(es_tasks_count_workers(database_oid),
 				   list_length(pool->started));
-	if (slot->database_oid == database_oid && slot->holders == 0 &&
-		is_settled(slot))
+	if (slot->database_oid == database_oid)
 	{
-		wanted = slot->ntasks == ES_UNKNOWN_TASKS ? 1 :
-			Min(slot->ntasks, es_guc_max_projection_workers);
+		wanted = count_wanted(slot);
 		retry_at = slot->pool_retry_at;
 	}
 	LWLockRelease(es_worker_lock());
@@ -208,6 +221,20 @@ es_pool_make_room(void)
 		return false;
 	es_tasks_dismiss_one(largest);
 	return true;
+}
+
+void
+es_pool_set_starved(Oid database_oid)
+{
+	EsWorkerSlot *slot = es_worker_find(database_oid, false);
+
+	if (slot == NULL)
+		return;
+	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
+	if (slot->database_oid == database_oid)
+		slot->pool_starved = true;
+	LWLockRelease(es_worker_lock());
+	ConditionVariableBroadcast(&slot->applied);
 }
 
 void

@@ -54,6 +54,11 @@ extern bool es_pool_is_moving(const EsPool *pool, Oid database_oid);
 extern bool es_pool_make_room(void);
 
 /*
+ * Notes for those who wait that a database has no worker for lack of a process.
+ */
+extern void es_pool_set_starved(Oid database_oid);
+
+/*
  * Logs, once, that so many workers could not be started, and in how many
  * databases there is none.
  */

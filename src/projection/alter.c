@@ -71,33 +71,25 @@ static const char *const delete_dead_letters_sql =
 static EsProjection *
 begin(EsStore *store, FunctionCallInfo fcinfo, const char *function)
 {
+	char	   *name = es_arg_projection_name(fcinfo, 0);
 	EsProjection *projection;
-	int32		id;
-	int			partitions;
+	uint64		serial;
 
 	PreventCommandIfReadOnly(function);
 	if (!es_catalog_lock_store(store))
 		es_catalog_get_store(store);	/* raises the error */
-	projection = es_registry_find(store, es_arg_projection_name(fcinfo, 0), false);
+	projection = es_registry_find(store, name, false);
+
+	/* Until nobody has changed it while we waited for the locks. */
 	do
 	{
 		es_projection_check_owner(projection);
-		id = projection->id;
-		partitions = projection->partitions;
+		serial = projection->serial;
 		es_task_lock_all(projection);
 		if (projection->is_inline)
 			es_mode_lock_appends(store);
-
-		/* Somebody else may have changed it before we got the locks. */
-		projection = es_registry_find_id(store, id);
-		if (projection == NULL)
-			projection = es_registry_find(store,
-										  es_arg_projection_name(fcinfo, 0),
-										  false);
-	} while (projection->id != id || projection->partitions > partitions);
-	es_projection_check_owner(projection);
-	if (projection->is_inline)
-		es_mode_lock_appends(store);
+		projection = es_registry_find(store, name, false);
+	} while (projection->serial != serial);
 	es_projection_pin(projection);
 	return projection;
 }
@@ -491,6 +483,8 @@ es_alter_projection(PG_FUNCTION_ARGS)
 	is_inline = options.mode == NULL ? projection->is_inline :
 		strcmp(options.mode, "inline") == 0;
 	check_split(&store, projection, options.partitions, is_inline);
+	if (is_inline != projection->is_inline)
+		es_mode_prepare(&store);
 
 	if (projection->is_inline && !is_inline)
 	{

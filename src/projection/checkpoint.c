@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "projection/projection.h"
+#include "worker/tasks.h"
 
 /* Rows are deleted once in so many batches. */
 #define TIDY_EVERY	256
@@ -105,4 +106,7 @@ es_checkpoint_delete(const EsStore *store, int32 projection_id)
 	SPI_connect();
 	(void) es_registry_execute(store, delete_sql, 1, types, values, NULL);
 	SPI_finish();
+
+	/* How far workers know it to be is out of date then. */
+	es_tasks_changed();
 }

@@ -415,6 +415,8 @@ es_create_view(PG_FUNCTION_ARGS)
 	start = set_start(&row, head);
 	table = get_table_name(row.name, &state);
 
+	if (row.is_inline)
+		es_mode_prepare(&store);
 	projection = insert_row(&store, &row);
 	make_tables(&store, projection, &row, table, state);
 	projection = es_registry_find(&store, row.name, false);
@@ -535,6 +537,8 @@ es_create_projection(PG_FUNCTION_ARGS)
 	begin_row(&row, fcinfo, ARG_MODE);
 	take_kind(&row, fcinfo);
 	start = set_start(&row, head);
+	if (row.is_inline)
+		es_mode_prepare(&store);
 	projection = insert_row(&store, &row);
 	es_projection_pin(projection);
 	es_apply_check(&store, projection);

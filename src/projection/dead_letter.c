@@ -26,6 +26,7 @@
 
 #include "core/partition.h"
 #include "projection/projection.h"
+#include "worker/tasks.h"
 
 PG_FUNCTION_INFO_V1(es_retry_dead_letters);
 PG_FUNCTION_INFO_V1(es_discard_dead_letters);
@@ -276,6 +277,7 @@ es_retry_dead_letters(PG_FUNCTION_ARGS)
 	PopActiveSnapshot();
 	MemoryContextDelete(context);
 	es_projection_unpin(projection);
+	es_tasks_changed();			/* workers may have found it busy */
 	PG_RETURN_INT64(applied);
 }
 

@@ -390,6 +390,20 @@ set_values(HandlerBatch *work)
 }
 
 /*
+ * Raises an error when a statement that was parsed again has come to use what
+ * it was not given: a column that had the name is gone.
+ */
+static void
+raise_changed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("a table of the handler has changed"),
+			 errdetail("\"%s\" is the event now, and was a column before.",
+					   ES_EVENT_NAME)));
+}
+
+/*
  * Runs the handler of the event in the slot.
  */
 static void
@@ -397,6 +411,7 @@ handle_event(HandlerBatch *work)
 {
 	MemoryContext previous = MemoryContextSwitchTo(work->context);
 	TupleTableSlot *slot = work->slot;
+	bool		uses_whole = work->prepared->names.uses_whole;
 	int			guc_level = 0;
 	text	   *type;
 	EsHandler  *handler;
@@ -416,6 +431,8 @@ handle_event(HandlerBatch *work)
 			es_handler_run_statement(work->run, lfirst(lc));
 		if (handler->hostile)
 			AtEOXact_GUC(false, guc_level);
+		if (work->prepared->names.uses_whole != uses_whole)
+			raise_changed();
 	}
 	MemoryContextSwitchTo(previous);
 	MemoryContextReset(work->context);

@@ -205,7 +205,12 @@ parse_name(const char *text)
 static Oid
 find_function(const EsHandlerNames *names, List *name)
 {
-	Oid			function = LookupFuncName(name, 1, &names->event_type, true);
+	ObjectWithArgs *object = makeNode(ObjectWithArgs);
+	Oid			function;
+
+	object->objname = name;
+	object->objargs = list_make1(makeTypeNameFromOid(names->event_type, -1));
+	function = LookupFuncWithArgs(OBJECT_ROUTINE, object, true);
 
 	if (!OidIsValid(function))
 		ereport(ERROR,

@@ -31,19 +31,15 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
-#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 
 #include "core/compat.h"
 #include "projection/rebuild.h"
@@ -51,11 +47,6 @@
 /* Rows and bytes that are written at once */
 #define MAX_ROWS		500
 #define MAX_BYTES		65536
-
-/* Milliseconds: how long readers are kept waiting, and then left alone */
-#define FIRST_WAIT		200
-#define LONGEST_WAIT	5000
-#define PAUSE			200
 
 /* ---------- making ---------- */
 
@@ -103,10 +94,12 @@ find_columns(const EsProjection *projection, Relation rel, List *names,
 						 projection->name)));
 }
 
-EsNewHeap *
-es_heap_make(const EsProjection *projection, Oid relid, List *columns)
+/*
+ * Opens and locks a table, with what is needed to make it a new heap.
+ */
+static Relation
+open_table(const EsProjection *projection, Oid relid)
 {
-	EsNewHeap  *result = palloc0(sizeof(EsNewHeap));
 	Relation	rel = try_table_open(relid, ShareUpdateExclusiveLock);
 
 	if (rel == NULL)
@@ -125,11 +118,30 @@ es_heap_make(const EsProjection *projection, Oid relid, List *columns)
 				 errmsg("table \"%s\" does not belong to role \"%s\", the owner of projection \"%s\"",
 						RelationGetRelationName(rel), projection->owner,
 						projection->name)));
-	CheckTableNotInUse(rel, "es_rebuild()");
+	CheckTableNotInUse(rel, "rebuild");
+	return rel;
+}
+
+void
+es_heap_check(const EsProjection *projection, Oid relid, List *columns)
+{
+	Relation	rel = open_table(projection, relid);
+	AttrNumber *numbers = palloc0(sizeof(AttrNumber) * (list_length(columns) + 1));
+
+	find_columns(projection, rel, columns, numbers);
+	pfree(numbers);
+	table_close(rel, NoLock);
+}
+
+EsNewHeap *
+es_heap_make(const EsProjection *projection, Oid relid, List *columns)
+{
+	EsNewHeap  *result = palloc0(sizeof(EsNewHeap));
+	Relation	rel = open_table(projection, relid);
 
 	result->relid = relid;
 	result->ncolumns = list_length(columns);
-	result->columns = palloc0(sizeof(AttrNumber) * Max(result->ncolumns, 1));
+	result->columns = palloc0(sizeof(AttrNumber) * (result->ncolumns + 1));
 	find_columns(projection, rel, columns, result->columns);
 	result->heap = make_new_heap(relid, rel->rd_rel->reltablespace,
 								 rel->rd_rel->relam,
@@ -415,7 +427,7 @@ swap_heap(const EsNewHeap *heap)
 	Relation	rel = table_open(heap->relid, NoLock);
 	char		persistence = rel->rd_rel->relpersistence;
 
-	CheckTableNotInUse(rel, "es_rebuild()");
+	CheckTableNotInUse(rel, "rebuild");
 	pgstat_count_truncate(rel);
 	table_close(rel, NoLock);
 
@@ -444,100 +456,5 @@ es_heap_check_foreign_keys(List *heaps)
 
 		check_foreign_keys(heap->relid, Anum_pg_constraint_conrelid);
 		check_foreign_keys(heap->relid, Anum_pg_constraint_confrelid);
-	}
-}
-
-/* ---------- locking ---------- */
-
-/*
- * Takes a lock, waiting so many milliseconds at most.
- */
-static void
-lock_relation(Oid relid, LOCKMODE mode, int timeout)
-{
-	int			guc_level = NewGUCNestLevel();
-
-	(void) set_config_option("lock_timeout", psprintf("%d", timeout),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	LockRelationOid(relid, mode);
-	AtEOXact_GUC(false, guc_level);
-}
-
-/*
- * Takes all locks, in their order: appends, tasks, tables.
- */
-static void
-take_locks(const EsStore *store, EsProjection *projection, List *relids,
-		   int timeout)
-{
-	ListCell   *lc;
-
-	if (projection->is_inline)
-		lock_relation(store->events, ShareLock, timeout);	/* es_mode_lock_appends */
-
-	/* Nobody but workers, between batches, waits behind these. */
-	es_task_lock_all(projection);
-	foreach(lc, relids)
-		lock_relation(lfirst_oid(lc), AccessExclusiveLock, timeout);
-}
-
-/*
- * Tries to take all locks; returns false, without any of them, when it took
- * too long and is to be tried again.
- */
-static bool
-try_locks(const EsStore *store, EsProjection *projection, List *relids,
-		  int timeout, bool again)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool done = false;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		take_locks(store, projection, relids, timeout);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		done = true;
-	}
-	PG_CATCH();
-	{
-		int			code = geterrcode();
-
-		MemoryContextSwitchTo(context);
-		if (!again || (code != ERRCODE_LOCK_NOT_AVAILABLE &&
-					   code != ERRCODE_T_R_DEADLOCK_DETECTED))
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_END_TRY();
-	return done;
-}
-
-void
-es_heap_lock(const EsStore *store, EsProjection *projection, List *relids)
-{
-	bool		again = LockTimeout <= 0;
-	int			timeout = again ? FIRST_WAIT : LockTimeout;
-
-	while (!try_locks(store, projection, relids, timeout, again))
-	{
-		ereport(LOG,
-				(errmsg("projection \"%s\" waits for those who use its tables",
-						projection->name),
-				 errdetail("They could not be locked within %d ms; it is tried again.",
-						   timeout)));
-		timeout = Min(timeout * 2, LONGEST_WAIT);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 PAUSE, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
 	}
 }

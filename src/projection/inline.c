@@ -184,8 +184,20 @@ run_rounds(Relation events, const EsStore *store)
 static void
 after_append(Relation events, const EsStore *store)
 {
+	Range		range;
+
 	if (likely(!es_registry_has_inline(store)) || running)
 		return;
+
+	/* Rows that a restore copies are no appends. */
+	if (!es_xact_unprojected(&range.tx, &range.from, &range.to))
+		return;
+	if (!es_registry_is_complete())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot append while inline projections are being restored"),
+				 errdetail("Another session has restored their definitions, and perhaps not yet their tables."),
+				 errhint("Append when it has ended.")));
 
 	running = true;
 	PG_TRY();

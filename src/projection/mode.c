@@ -100,14 +100,35 @@ check_sequenced(const EsStore *store)
 				 errhint("Call es_sequence() first, in a transaction of its own.")));
 }
 
+/*
+ * Returns the slot of the sequencer, NULL when none runs, or will.
+ */
+static EsWorkerSlot *
+find_sequencer(void)
+{
+	EsWorkerSlot *slot;
+
+	if (!es_worker_is_preloaded())
+		return NULL;
+	slot = es_wait_get_slot();
+	return slot->pid != 0 || es_worker_is_enabled() ? slot : NULL;
+}
+
+void
+es_mode_prepare(const EsStore *store)
+{
+	EsWorkerSlot *slot = find_sequencer();
+
+	if (slot != NULL && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		(void) es_wait_until_sequenced(slot, store, DT_NOEND);
+}
+
 int64
 es_mode_final_head(const EsStore *store)
 {
-	EsWorkerSlot *slot = NULL;
+	EsWorkerSlot *slot = find_sequencer();
 
-	if (es_worker_is_preloaded())
-		slot = es_wait_get_slot();
-	if (slot != NULL && (slot->pid != 0 || es_worker_is_enabled()))
+	if (slot != NULL)
 		(void) es_wait_until_sequenced(slot, store, DT_NOEND);
 	else
 		check_sequenced(store);
@@ -211,6 +232,7 @@ es_mode_set_inline(const EsStore *store, EsProjection *projection)
 	(void) es_task_catch_up(store, projection, 0, es_mode_final_head(store));
 	es_inline_take_over(store, projection);
 	set_mode(store, projection, "inline");
+	es_apply_check(store, es_registry_find_id(store, projection->id));
 	es_projection_unpin(projection);
 }
 

@@ -388,6 +388,8 @@ handle_error(const Task *task, EsTaskNews *news)
 					  strlen(edata->message)) | 1;
 	if (es_tasks_note_error(task->place, hash))
 	{
+		if (edata->context == NULL)
+			edata->context = psprintf("projection \"%s\"", task->name);
 		edata->elevel = WARNING;
 		ThrowErrorData(edata);
 	}

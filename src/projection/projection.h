@@ -231,6 +231,13 @@ extern const char *es_arg_word(FunctionCallInfo fcinfo, int argument,
 /* Name of the state table that goes with a view's table */
 extern char *es_view_state_name(const char *table);
 
+/*
+ * Returns false while a session that restores a dump has put projections into
+ * the registry: the tables that they write may not be there yet.  Otherwise
+ * none can begin to before this transaction ends.
+ */
+extern bool es_registry_is_complete(void);
+
 /* ---------- checkpoint.c ---------- */
 
 typedef struct EsCheckpoint
@@ -469,6 +476,13 @@ extern int64 es_task_catch_up(const EsStore *store, EsProjection *projection,
 							  int partition, int64 upto);
 
 /* ---------- mode.c ---------- */
+
+/*
+ * To be called before a mode is changed and before anything is written: waits
+ * for the sequencer.  One that has just been started makes a replication slot,
+ * and waits itself for transactions that have written.
+ */
+extern void es_mode_prepare(const EsStore *store);
 
 /*
  * Makes an async projection inline, in this transaction: locks es_events

@@ -6,12 +6,12 @@
  * Copyright (c) 2026, event_store contributors
  *
  * NOTES
- *	  Everything happens in the caller's transaction.  First the new contents
- *	  are written, up to where the log ends then, beside the old ones, which
- *	  are read and kept up to date as before.  Then, under the locks of the
- *	  projection's tasks and of its tables, the new contents take the place of
- *	  the old ones and catch up: readers wait for that, and for the indexes to
- *	  be built, but not for the rest.
+ *	  Everything happens in the caller's transaction.  The new contents are made
+ *	  in stand-ins (shadow.c), from the whole log, while the tables are read and
+ *	  kept up to date as before.  Then the projection's workers are locked out,
+ *	  the stand-ins catch up and are copied to new heaps; when readers are
+ *	  locked out, too, these take the place of the old ones.  Readers wait while
+ *	  the indexes are built, but not for the rest.
  *
  *	  The position that the projection is at never goes back: it has caught up
  *	  with the end of the log when the transaction commits.
@@ -28,24 +28,43 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "ledger/ledger.h"
-#include "log/log.h"
 #include "projection/rebuild.h"
 
 PG_FUNCTION_INFO_V1(es_rebuild);
 
 #define MAX_WORKERS		1024
 
+/* Before anybody is locked out: so often, or until so few events are left */
+#define MAX_ROUNDS		10
+#define ENOUGH			1000
+
+/* Milliseconds: how long users of the tables are kept waiting, and left alone */
+#define FIRST_WAIT		200
+#define LONGEST_WAIT	3200
+#define SHORT_PAUSE		100
+#define LONG_PAUSE		1000
+
 static const char *const forget_sql =
 	"DELETE FROM %s.es_dead_letters WHERE projection_id = $1";
 
-int64
-es_rebuild_head(const EsStore *store)
+/*
+ * Last position of the log, as it is now.
+ */
+static int64
+get_head(const EsStore *store)
 {
 	int64		head;
 
@@ -55,9 +74,12 @@ es_rebuild_head(const EsStore *store)
 	return head;
 }
 
-void
-es_rebuild_checkpoints(const EsStore *store, const EsProjection *projection,
-					   int64 position, int64 events)
+/*
+ * Sets the checkpoints of all partitions to a position, and forgets failures.
+ */
+static void
+set_checkpoints(const EsStore *store, const EsProjection *projection,
+				int64 position, int64 events)
 {
 	Oid			types[] = {INT4OID};
 	Datum		values[] = {Int32GetDatum(projection->id)};
@@ -83,19 +105,6 @@ es_rebuild_checkpoints(const EsStore *store, const EsProjection *projection,
 		SPI_finish();
 	}
 	PopActiveSnapshot();
-}
-
-int64
-es_rebuild_catch_up(const EsStore *store, EsProjection *projection)
-{
-	int64		events = 0;
-	int64		head = projection->is_inline ? es_mode_final_head(store) :
-		es_rebuild_head(store);
-	int			i;
-
-	for (i = 0; i < projection->partitions; i++)
-		events += es_task_catch_up(store, projection, i, head);
-	return events;
 }
 
 /*
@@ -162,11 +171,10 @@ same_definition(const EsProjection *one, const EsProjection *other)
 }
 
 /*
- * Returns the projection as it is now, under its locks; raises an error if it
- * is another one than that whose contents were made.
+ * Makes sure that the projection is still that whose contents were made.
  */
-static EsProjection *
-find_again(const EsStore *store, const EsProjection *old)
+static void
+check_unchanged(const EsStore *store, const EsProjection *old)
 {
 	EsProjection *now = es_registry_find_id(store, old->id);
 
@@ -177,50 +185,211 @@ find_again(const EsStore *store, const EsProjection *old)
 				 errmsg("projection \"%s\" was changed while it was being rebuilt",
 						old->name),
 				 errhint("Rebuild it again.")));
-	return now;
 }
 
-/*
- * Catches up; events are read again, so that nothing may be appended.
- */
-static int64
-catch_up_replaying(const EsStore *store, EsProjection *projection)
-{
-	volatile int64 events = 0;
+/* ---------- catching up ---------- */
 
-	es_xact_replaying = true;
+/*
+ * Takes a lock, waiting so many milliseconds at most.
+ */
+static void
+lock_relation(Oid relid, LOCKMODE mode, int timeout)
+{
+	int			guc_level = NewGUCNestLevel();
+
+	(void) set_config_option("lock_timeout", psprintf("%d", timeout),
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	LockRelationOid(relid, mode);
+	AtEOXact_GUC(false, guc_level);
+}
+
+static void
+pause_ms(long timeout)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 timeout, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+typedef void (*LockingStep) (EsRebuild *rebuild, int timeout);
+
+/*
+ * Does a step that takes locks, in a subtransaction; returns false, without
+ * the locks, if one could not be taken in time, unless `final`.
+ */
+static bool
+try_step(LockingStep step, EsRebuild *rebuild, int timeout, bool final)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	CommandCounterIncrement();
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		events = es_rebuild_catch_up(store, projection);
+		step(rebuild, timeout);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		done = true;
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		es_xact_replaying = false;
+		ErrorData  *error;
+
+		/* The error must not leave with the subtransaction open. */
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (final || (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+					  error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED))
+			ReThrowError(error);
+		FreeErrorData(error);
 	}
 	PG_END_TRY();
-	return events;
+	return done;
 }
 
 /*
- * Puts the new heaps in the place of the old ones, and lets them catch up.
+ * Locks the tables against everybody.
  */
-static int64
-take_over(const EsStore *store, EsProjection *projection, List *heaps,
-		  int64 head, int64 events)
+static void
+lock_tables(EsRebuild *rebuild, int timeout)
+{
+	ListCell   *lc;
+
+	foreach(lc, rebuild->locked)
+		lock_relation(lfirst_oid(lc), AccessExclusiveLock, timeout);
+}
+
+/*
+ * Locks out the projection's workers, catches up with the log, copies the
+ * stand-ins, and locks the tables.
+ *
+ * While this waits for those who read a table, those who come later wait
+ * behind it: it lets them pass now and then.  Someone who reads it may wait
+ * for the projection, es_wait(): in the end this raises the error.
+ */
+static void
+complete(EsRebuild *rebuild, int timeout)
+{
+	const EsStore *store = rebuild->store;
+	int64		head;
+
+	if (rebuild->projection->is_inline)
+		lock_relation(store->events, ShareLock, timeout);
+	es_task_lock_all(rebuild->projection);
+	check_unchanged(store, rebuild->projection);
+	head = rebuild->projection->is_inline ? es_mode_final_head(store) :
+		get_head(store);
+	es_shadow_advance(rebuild, head);
+	es_shadow_copy(rebuild);
+	while (!try_step(lock_tables, rebuild, timeout,
+					 LockTimeout > 0 || timeout >= LONGEST_WAIT))
+	{
+		pause_ms(SHORT_PAUSE);
+		timeout = Min(timeout * 2, LONGEST_WAIT);
+	}
+}
+
+void
+es_rebuild_catch_up(EsRebuild *rebuild)
+{
+	bool		patient = LockTimeout <= 0;
+	int			timeout = patient ? FIRST_WAIT : LockTimeout;
+	int64		position = rebuild->position;
+	int64		events;
+	int64		head;
+	int			i;
+
+	/* What can be done before, nobody needs to wait for. */
+	for (i = 0; i < MAX_ROUNDS; i++)
+	{
+		head = get_head(rebuild->store);
+		if (head - rebuild->position < ENOUGH)
+			break;
+		es_shadow_advance(rebuild, head);
+	}
+
+	position = rebuild->position;
+	events = rebuild->events;
+	while (!try_step(complete, rebuild, timeout, !patient))
+	{
+		rebuild->position = position;
+		rebuild->events = events;
+		ereport(LOG,
+				(errmsg("rebuild of projection \"%s\" waits for those who use its tables",
+						rebuild->projection->name),
+				 errdetail("It could not lock them, and tries again."),
+				 errhidestmt(true)));
+		pause_ms(LONG_PAUSE);
+	}
+}
+
+void
+es_rebuild_finish(EsRebuild *rebuild, EsProjection *projection)
 {
 	EsRunAs		saved;
 
-	es_run_as(store, projection, &saved);
-	es_heap_swap(heaps);
+	es_shadow_end(rebuild);
+	set_checkpoints(rebuild->store, projection, rebuild->position,
+					rebuild->events);
+	es_run_as(rebuild->store, projection, &saved);
+	es_heap_check_foreign_keys(rebuild->heaps);
 	es_run_as_end(&saved);
+}
 
-	es_rebuild_checkpoints(store, projection, head, events);
-	events += catch_up_replaying(store, projection);
+/* ---------- es_rebuild ---------- */
 
-	es_run_as(store, projection, &saved);
-	es_heap_check_foreign_keys(heaps);
+EsProjection *
+es_rebuild_begin(FunctionCallInfo fcinfo, const char *what, EsStore *store)
+{
+	EsProjection *projection;
+	char	   *name = es_arg_projection_name(fcinfo, 0);
+
+	PreventCommandIfReadOnly(what);
+	if (!es_catalog_lock_store(store))
+		es_catalog_get_store(store);	/* raises the error */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("a projection cannot be rebuilt in a transaction of isolation level REPEATABLE READ or SERIALIZABLE"),
+				 errdetail("It must see the events that others append in the meantime.")));
+	projection = es_registry_find(store, name, false);
+	es_projection_check_owner(projection);
+	if (projection->is_inline)
+		es_mode_check_transaction("rebuild an inline projection");
+	es_projection_pin(projection);
+	return projection;
+}
+
+/*
+ * Makes the stand-ins of a view for its own query.
+ */
+static void
+make_view(EsRebuild *rebuild)
+{
+	const EsProjection *projection = rebuild->projection;
+	EsProjection *copy = rebuild->copy;
+	EsRunAs		saved;
+	EsView	   *view;
+
+	es_run_as(rebuild->store, projection, &saved);
+	view = es_view_of(rebuild->store, projection);
+	es_shadow_make_view(rebuild, view);
+	es_shadow_add(rebuild, projection->relation, copy->relation,
+				  es_rebuild_columns(copy->relation));
+	if (view->needs_state)
+		es_shadow_add(rebuild, projection->state_table, copy->state_table,
+					  es_rebuild_columns(copy->state_table));
 	es_run_as_end(&saved);
-	return events;
 }
 
 /*
@@ -229,30 +398,23 @@ take_over(const EsStore *store, EsProjection *projection, List *heaps,
 static int64
 rebuild_tables(const EsStore *store, EsProjection *projection, int workers)
 {
-	List	   *relids = NIL;
-	List	   *heaps;
-	int64		head;
-	int64		events;
-	ListCell   *lc;
+	EsRebuild	rebuild;
+	EsRunAs		saved;
 
-	if (projection->is_inline)
-		es_mode_check_transaction("rebuild an inline projection");
-	PushActiveSnapshot(GetTransactionSnapshot());
-	head = es_ledger_head(store, GetActiveSnapshot());
+	es_shadow_begin(&rebuild, store, projection);
 	if (projection->kind == ES_PROJECTION_VIEW)
-		heaps = es_view_build(store, projection, projection->after_position,
-							  head, workers, &events);
+	{
+		make_view(&rebuild);
+		es_shadow_fill(&rebuild, workers);
+	}
 	else
-		heaps = es_replay(store, projection, head, &events);
-	PopActiveSnapshot();
-	foreach(lc, heaps)
-		relids = lappend_oid(relids, ((EsNewHeap *) lfirst(lc))->relid);
-	es_heap_lock(store, projection, relids);
-	projection = find_again(store, projection);
-	es_projection_pin(projection);
-	events = take_over(store, projection, heaps, head, events);
-	es_projection_unpin(projection);
-	return events;
+		es_shadow_make_tables(&rebuild);
+	es_rebuild_catch_up(&rebuild);
+	es_run_as(store, projection, &saved);
+	es_heap_swap(rebuild.heaps);
+	es_run_as_end(&saved);
+	es_rebuild_finish(&rebuild, projection);
+	return rebuild.events;
 }
 
 /*
@@ -265,14 +427,14 @@ refresh(const EsStore *store, EsProjection *projection)
 	int64		head;
 
 	es_task_lock_all(projection);
-	head = es_rebuild_head(store);
+	head = get_head(store);
 	batch->after = projection->after_position;
 	batch->upto = head;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	es_apply(store, projection, batch);
 	PopActiveSnapshot();
 	es_batch_end(batch);
-	es_rebuild_checkpoints(store, projection, head, 0);
+	set_checkpoints(store, projection, head, 0);
 	return head - projection->after_position;
 }
 
@@ -290,27 +452,11 @@ es_rebuild(PG_FUNCTION_ARGS)
 	long		seconds;
 	int			microseconds;
 
-	PreventCommandIfReadOnly("es_rebuild()");
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("name must not be NULL")));
 	if (!PG_ARGISNULL(1) && (workers < 0 || workers > MAX_WORKERS))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("workers must be between 0 and %d", MAX_WORKERS)));
-	if (!es_catalog_lock_store(&store))
-		es_catalog_get_store(&store);	/* raises the error */
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("a projection cannot be rebuilt in a transaction of isolation level REPEATABLE READ or SERIALIZABLE"),
-				 errdetail("It must see the events that others append in the meantime.")));
-	projection = es_registry_find(&store, text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								  false);
-	es_projection_check_owner(projection);
-
-	es_projection_pin(projection);
+	projection = es_rebuild_begin(fcinfo, "es_rebuild()", &store);
 	events = projection->kind == ES_PROJECTION_REFRESH ?
 		refresh(&store, projection) :
 		rebuild_tables(&store, projection, workers);

@@ -12,12 +12,15 @@
  *	  privileges, and whatever depends on it.
  *
  *	  Rows are written as frozen, so that a transaction whose snapshot is older
- *	  than the swap finds a whole table, too, and not an empty one.
+ *	  than the swap finds all of them: a prepared statement that has waited for
+ *	  the lock would see an empty table otherwise.  For the same reason nothing
+ *	  may be done to them any more before the commit: the new contents are made
+ *	  in stand-ins, up to the end of the log, and copied then.
  *
  *	  heap.c       heaps: making, filling, swapping
- *	  build.c      fills the heaps of a view
+ *	  build.c      fills the heaps of a view from the log
+ *	  shadow.c     stand-ins, in which the new contents are made
  *	  rebuild.c    es_rebuild
- *	  replay.c     es_rebuild of projections that are not views
  *	  alter_view.c es_alter_view
  *	  verify.c     es_verify
  *
@@ -26,6 +29,7 @@
 #ifndef ES_PROJECTION_REBUILD_H
 #define ES_PROJECTION_REBUILD_H
 
+#include "fmgr.h"
 #include "nodes/pg_list.h"
 
 #include "projection/projection.h"
@@ -46,13 +50,17 @@ typedef struct EsNewHeap
 /* ---------- heap.c ---------- */
 
 /*
- * Locks a table against changes of its definition, and makes an empty heap
- * like its own.
+ * Locks a table against changes of its definition, and makes sure that it can
+ * get a new heap.
  *
  * columns are names (char *): what will be written.  Raises 55000 when the
  * table has not these columns and no others, 42501 when it does not belong to
  * the projection's owner, 42P01 when it is not there.
  */
+extern void es_heap_check(const EsProjection *projection, Oid relid,
+						  List *columns);
+
+/* The same, and makes the heap, empty. */
 extern EsNewHeap *es_heap_make(const EsProjection *projection, Oid relid,
 							   List *columns);
 
@@ -80,17 +88,6 @@ extern void es_heap_swap(List *heaps);
  * Raises 23503 when they do not, and 42501 when he may not look.
  */
 extern void es_heap_check_foreign_keys(List *heaps);
-
-/*
- * Takes the locks of a projection's tasks and ACCESS EXCLUSIVE on relations
- * (list of OIDs), to the end of the transaction; for an inline one, locks out
- * appends before that and waits until all events have their positions.
- *
- * While it waits for readers, new readers wait behind it: it gives all locks
- * back after some time, and tries again later.
- */
-extern void es_heap_lock(const EsStore *store, EsProjection *projection,
-						 List *relids);
 
 /* ---------- build.c ---------- */
 
@@ -125,37 +122,107 @@ extern void es_progress_begin(const EsProjection *projection, int64 after,
 							  int64 upto);
 extern void es_progress_end(void);
 
+/* Names of a table's columns, as they are (char *). */
+extern List *es_rebuild_columns(Oid relid);
+
+/* ---------- shadow.c ---------- */
+
+/*
+ * A table that gets new contents, and the stand-in that they are made in.
+ */
+typedef struct EsShadow
+{
+	Oid			relid;			/* may be the stand-in: then it is new */
+	Oid			shadow;
+	char	   *real_name;		/* qualified names */
+	char	   *name;
+	List	   *columns;		/* char * */
+	Oid			filenode;		/* of the real table, and how often it was used */
+	int64		uses;			/* in this transaction, at the beginning */
+} EsShadow;
+
+/*
+ * A rebuild that is going on.
+ */
+typedef struct EsRebuild
+{
+	const EsStore *store;
+	EsProjection *projection;	/* as it was at the beginning, pinned */
+	EsProjection *copy;			/* the same over the stand-ins */
+	char	   *schema;			/* where these are */
+	Oid			schema_oid;
+	List	   *shadows;		/* of EsShadow * */
+	List	   *locked;			/* tables that are in use: OIDs */
+	List	   *heaps;			/* of EsNewHeap *: filled, to be swapped */
+	int64		position;		/* that the stand-ins are at */
+	int64		events;
+} EsRebuild;
+
+/* Begins a rebuild, and makes a schema for the stand-ins. */
+extern void es_shadow_begin(EsRebuild *rebuild, const EsStore *store,
+							EsProjection *projection);
+
+/*
+ * Makes the stand-ins of a view, as its query, or another one, demands.
+ * rebuild->copy has the query.  To be called as the owner.
+ */
+extern void es_shadow_make_view(EsRebuild *rebuild, const EsView *view);
+
+/* Adds a table to those that get new contents. */
+extern void es_shadow_add(EsRebuild *rebuild, Oid relid, Oid shadow,
+						  List *columns);
+
+/*
+ * Makes stand-ins for the tables of a projection of another kind.
+ *
+ * Raises 55000 when it was not told its tables.
+ */
+extern void es_shadow_make_tables(EsRebuild *rebuild);
+
+/* Fills the stand-ins of a view from the log, to where it ends now. */
+extern void es_shadow_fill(EsRebuild *rebuild, int workers);
+
+/*
+ * Runs the projection with the stand-ins up to a position.
+ *
+ * Raises 55000 when it appends.
+ */
+extern void es_shadow_advance(EsRebuild *rebuild, int64 upto);
+
+/*
+ * Copies the stand-ins to new heaps of the tables, rebuild->heaps.
+ *
+ * Raises 55000 when the projection's SQL has got at a real table.
+ */
+extern void es_shadow_copy(EsRebuild *rebuild);
+
+/* Drops the schema with all that is still in it. */
+extern void es_shadow_end(EsRebuild *rebuild);
+
 /* ---------- rebuild.c ---------- */
 
 /*
- * Sets the checkpoints of all partitions to a position, and forgets failures.
- */
-extern void es_rebuild_checkpoints(const EsStore *store,
-								   const EsProjection *projection,
-								   int64 position, int64 events);
-
-/*
- * Works off what came after the position that the checkpoints are set to;
- * returns the number of events.
- */
-extern int64 es_rebuild_catch_up(const EsStore *store,
-								 EsProjection *projection);
-
-/* Last position of the log, as it is now. */
-extern int64 es_rebuild_head(const EsStore *store);
-
-/* ---------- replay.c ---------- */
-
-/*
- * Runs a projection's statements or handlers over the log, up to `head`, and
- * writes what they make of it to new heaps for its tables (list of
- * EsNewHeap *), to be swapped by the caller; sets *events to the number of
- * events.
+ * Begins a function whose first argument is the name of a projection: locks
+ * the store, and returns the projection, pinned.  what is the function's name.
  *
- * Raises 55000 when the projection does not know its tables, when its SQL gets
- * at the real ones, and when it appends.
+ * Raises 25006, 42704, 42501; 25001 when this transaction would not see what
+ * others commit, and 55000 when it has appended and the projection is inline.
  */
-extern List *es_replay(const EsStore *store, EsProjection *projection,
-					   int64 head, int64 *events);
+extern EsProjection *es_rebuild_begin(FunctionCallInfo fcinfo,
+									  const char *what, EsStore *store);
+
+/*
+ * Lets the stand-ins catch up with the log, locks out the projection's workers
+ * and all users of rebuild->locked, and copies the stand-ins: what is in
+ * rebuild->heaps then can be swapped.  All locks are held to the end of the
+ * transaction.
+ */
+extern void es_rebuild_catch_up(EsRebuild *rebuild);
+
+/*
+ * After the swap: sets the checkpoints, forgets failures, checks foreign keys
+ * and drops the stand-ins.  The projection is as it is now.
+ */
+extern void es_rebuild_finish(EsRebuild *rebuild, EsProjection *projection);
 
 #endif							/* ES_PROJECTION_REBUILD_H */

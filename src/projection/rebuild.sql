@@ -12,3 +12,9 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10
 AS 'MODULE_PATHNAME', 'es_verify';
 COMMENT ON FUNCTION es_verify(text) IS
   'compares the table of a view with its query over the log, and returns the rows that are missing, unexpected or different';
+
+CREATE FUNCTION es_alter_view(name text, query text) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'es_alter_view';
+COMMENT ON FUNCTION es_alter_view(text, text) IS
+  'gives a view another query, and makes its contents anew from the log while it is in use';

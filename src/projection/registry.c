@@ -24,6 +24,7 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -37,6 +38,7 @@
 #include "utils/timestamp.h"
 
 #include "core/compat.h"
+#include "core/locks.h"
 #include "projection/projection.h"
 #include "worker/tasks.h"
 
@@ -81,7 +83,8 @@ static struct
 typedef struct Entry
 {
 	EsProjection projection;	/* must be first */
-	char	   *fingerprint;	/* its row as text */
+	char	   *fingerprint;	/* its row as text, and OIDs: another table may
+								 * have the name of one that was dropped */
 	int			pins;
 	bool		seen;			/* in the round of reading that goes on */
 } Entry;
@@ -158,9 +161,13 @@ free_retired(void)
 	MemoryContextSwitchTo(previous);
 	registry.retired = kept;
 	list_free(old);
+	MemoryContextSwitchTo(previous);
 }
 
 /* ---------- statements ---------- */
+
+/* Is this process running a statement of ours that may write? */
+static bool writing = false;
 
 /*
  * Returns sql with the schema in place of each %s.
@@ -245,6 +252,7 @@ execute(const EsStore *store, const char *sql, int nargs, Oid *types,
 	int			result;
 	SPIPlanPtr	plan;
 
+	writing = !read_only;
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(store->owner,
 						   sec_context | SECURITY_LOCAL_USERID_CHANGE);
@@ -253,11 +261,19 @@ execute(const EsStore *store, const char *sql, int nargs, Oid *types,
 								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 								 true, 0, false);
 
-	plan = get_plan(store, sql, nargs, types);
-	result = SPI_execute_plan(plan, values, nulls, read_only, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
+	PG_TRY();
+	{
+		plan = get_plan(store, sql, nargs, types);
+		result = SPI_execute_plan(plan, values, nulls, read_only, 0);
+		if (result < 0)
+			elog(ERROR, "could not execute \"%s\": %s", sql,
+				 SPI_result_code_string(result));
+	}
+	PG_FINALLY();
+	{
+		writing = false;
+	}
+	PG_END_TRY();
 
 	AtEOXact_GUC(false, guc_level);
 	SetUserIdAndSecContext(userid, sec_context);
@@ -294,7 +310,7 @@ static const char *const read_sql =
 	" (EXTRACT(epoch FROM d.refresh_every) * 1000000)::bigint, d.refresh_concurrently, d.mode,"
 	" d.paused, d.on_error, d.max_retries, d.batch_size, d.partitions,"
 	" d.categories, d.event_types, d.tenants, d.settings, d.after_position,"
-	" d::pg_catalog.text"
+	" pg_catalog.concat_ws(' ', d, d.relation::pg_catalog.oid, d.state_table::pg_catalog.oid, d.tables::pg_catalog.oid[])"
 	" FROM %s." TABLE " d ORDER BY d.id";
 
 /* The row that is being read */
@@ -411,6 +427,26 @@ get_handlers(void)
 	return list;
 }
 
+/*
+ * Returns the event types that handlers are for; NIL: all.
+ */
+static List *
+get_handled_types(List *handlers)
+{
+	List	   *types = NIL;
+	ListCell   *lc;
+
+	foreach(lc, handlers)
+	{
+		EsHandlerText *handler = lfirst(lc);
+
+		if (strcmp(handler->event_type, "*") == 0)
+			return NIL;
+		types = lappend(types, handler->event_type);
+	}
+	return types;
+}
+
 static EsProjectionKind
 parse_kind(const char *kind)
 {
@@ -458,6 +494,8 @@ make_entry(void)
 	projection->partitions = (int) get_int(PARTITIONS, 1);
 	projection->filter.categories = get_list(CATEGORIES);
 	projection->filter.event_types = get_list(EVENT_TYPES);
+	if (projection->filter.event_types == NIL)
+		projection->filter.event_types = get_handled_types(projection->handlers);
 	projection->filter.tenants = get_list(TENANTS);
 	projection->settings = get_list(SETTINGS);
 	projection->after_position = get_int(AFTER_POSITION, 0);
@@ -665,6 +703,31 @@ es_projection_check_owner(const EsProjection *projection)
 			 errdetail("It belongs to role \"%s\".", projection->owner)));
 }
 
+/* ---------- restoring ---------- */
+
+/*
+ * Holds projections back until this session ends: it restores a dump, and the
+ * tables that they write may not be there yet.  pg_restore -j, too, ends its
+ * sessions together when all data are loaded.
+ */
+static void
+become_restorer(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, ES_LOCK_RESTORE);
+	(void) LockAcquire(&tag, RowExclusiveLock, true, false);
+}
+
+bool
+es_registry_is_complete(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, ES_LOCK_RESTORE);
+	return LockAcquire(&tag, ShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 /*
  * SQL: trigger function of es_projection_definitions, after each statement
  * that writes to it
@@ -672,6 +735,8 @@ es_projection_check_owner(const EsProjection *projection)
 Datum
 es_projection_definitions_changed(PG_FUNCTION_ARGS)
 {
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
@@ -679,7 +744,9 @@ es_projection_definitions_changed(PG_FUNCTION_ARGS)
 						"es_projection_definitions_changed")));
 	register_callbacks();
 	registry.fresh = false;
-	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	CacheInvalidateRelcache(trigger->tg_relation);
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event) && !writing)
+		become_restorer();
 	es_tasks_changed();
 	PG_RETURN_POINTER(NULL);	/* not SQL's NULL: a trigger must not */
 }

@@ -36,13 +36,15 @@ run_task(const EsStore *store, const Task *task)
 {
 	int64		events = 0;
 	EsTaskProgress progress;
+	EsTaskResult result;
 
-	while (es_task_step(store, task->projection_id, task->partition,
-						&progress) == ES_TASK_APPLIED)
+	do
 	{
 		CHECK_FOR_INTERRUPTS();
+		result = es_task_step(store, task->projection_id, task->partition,
+							  &progress);
 		events += progress.events;
-	}
+	} while (result == ES_TASK_APPLIED);
 	return events;
 }
 

@@ -37,6 +37,9 @@
 /* So many events that do not match are worth a checkpoint. */
 #define CHECKPOINT_AFTER	10000
 
+/* Whether a restore has ended is looked at so often. */
+#define RESTORE_NAP_MS		500
+
 /* A view that is farther behind than a batch takes up to so many batches of
  * the log at once. */
 #define CATCH_UP_BATCHES	25
@@ -333,6 +336,12 @@ step(const EsStore *store, int32 projection_id, int partition,
 	if (projection == NULL || projection->paused || projection->is_inline ||
 		partition >= projection->partitions)
 		return ES_TASK_RESTING;
+	if (!es_registry_is_complete())
+	{
+		progress->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														 RESTORE_NAP_MS);
+		return ES_TASK_RESTING;
+	}
 
 	es_projection_pin(projection);
 	PushActiveSnapshot(GetTransactionSnapshot());

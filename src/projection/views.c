@@ -26,6 +26,8 @@
 
 typedef struct PreparedView
 {
+	char	   *table;			/* names that the statements have */
+	char	   *state;			/* NULL: there is none */
 	SPIPlanPtr	merge_batch;
 	SPIPlanPtr	merge_range;	/* with parameters: after, upto */
 } PreparedView;
@@ -111,12 +113,48 @@ es_view_check_mode(const EsView *view, const char *name, int partitions,
 }
 
 /*
+ * Returns the name of a table of the view's.
+ */
+static char *
+get_table(const EsProjection *projection, Oid relid)
+{
+	if (get_rel_name(relid) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table of projection \"%s\" does not exist any more",
+						projection->name),
+				 errhint("Remove the projection with es_drop_projection, and create it again.")));
+	return es_view_relation_name(relid);
+}
+
+/*
+ * Forgets statements that name the tables as they are not called any more: the
+ * owner has renamed them, or moved them to another schema.
+ */
+static void
+check_names(const EsProjection *projection, PreparedView *prepared,
+			const char *table, const char *state)
+{
+	if (prepared->table != NULL && strcmp(prepared->table, table) == 0 &&
+		(state == NULL || strcmp(prepared->state, state) == 0))
+		return;
+	free_plans(prepared);
+	prepared->merge_batch = prepared->merge_range = NULL;
+	prepared->table = MemoryContextStrdup(projection->context, table);
+	prepared->state = state ?
+		MemoryContextStrdup(projection->context, state) : NULL;
+}
+
+/*
  * Prepares one of the two statements, unless it is.
  */
 static SPIPlanPtr
 prepare(const EsStore *store, EsProjection *projection, bool range)
 {
 	PreparedView *prepared = projection->prepared;
+	char	   *table = get_table(projection, projection->relation);
+	char	   *state = OidIsValid(projection->state_table) ?
+		get_table(projection, projection->state_table) : NULL;
 	Oid			types[] = {INT8OID, INT8OID};
 	EsView	   *view;
 	char	   *sql;
@@ -129,14 +167,13 @@ prepare(const EsStore *store, EsProjection *projection, bool range)
 		projection->prepared = prepared;
 		projection->free_prepared = free_plans;
 	}
+	check_names(projection, prepared, table, state);
 	plan = range ? &prepared->merge_range : &prepared->merge_batch;
 	if (*plan != NULL)
 		return *plan;
 
 	view = es_view_of(store, projection);
-	sql = es_view_merge_sql(view, es_view_relation_name(projection->relation),
-							OidIsValid(projection->state_table) ?
-							es_view_relation_name(projection->state_table) : NULL,
+	sql = es_view_merge_sql(view, table, state,
 							range ? es_view_source(store, projection) : NULL);
 	*plan = es_prepare_statement(sql, range ? 2 : 0, types);
 	return *plan;

@@ -237,9 +237,10 @@ is_reached(const Goal *goal)
  * Raises an error if nobody runs projections here.
  */
 static void
-check_running(void)
+check_running(const Goal *goal)
 {
 	bool		nobody;
+	bool		starved;
 
 	if (es_tasks_change_is_pending())
 		ereport(ERROR,
@@ -249,11 +250,15 @@ check_running(void)
 
 	LWLockAcquire(es_worker_lock(), LW_SHARED);
 	nobody = es_tasks_count_workers(MyDatabaseId) == 0;
+	starved = goal->slot->pool_starved;
 	LWLockRelease(es_worker_lock());
 
 	if (nobody && !es_worker_projections_are_enabled())
 		raise_not_running("The setting \"event_store.projections\" is off.",
 						  "Set \"event_store.projections\" to on and reload the configuration, or call es_run_projections().");
+	if (nobody && starved)
+		raise_not_running("There is no worker process to be had.",
+						  "Increase \"max_worker_processes\" and restart the server, or call es_run_projections().");
 }
 
 /*
@@ -279,7 +284,7 @@ wait_for(const Goal *goal)
 		reached = is_reached(goal);
 		if (reached)
 			break;
-		check_running();
+		check_running(goal);
 		if (!TIMESTAMP_IS_NOEND(goal->deadline))
 		{
 			rest = (goal->deadline - GetCurrentTimestamp() + 999) / 1000;

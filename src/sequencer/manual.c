@@ -255,6 +255,6 @@ es_sequence(PG_FUNCTION_ARGS)
 
 	/* No sequencer tells projection workers of it. */
 	if (es_worker_is_preloaded())
-		es_tasks_changed_now(MyDatabaseId);
+		es_tasks_changed_now(MyDatabaseId, false);
 	PG_RETURN_INT64(events);
 }

@@ -287,7 +287,6 @@ make_state(Aggref *aggref, const char *merge, bool not_null)
 	state->expr = (Expr *) aggref;
 	state->merge = merge;
 	state->not_null = not_null;
-	state->column = -1;
 	return state;
 }
 

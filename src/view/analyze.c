@@ -8,10 +8,10 @@
  *
  * NOTES
  *	  A column is a key, or an aggregate that is its own state, or computed.
- *	  If all states that the computed ones need are columns, too, and computing
- *	  cannot raise errors, the table itself is enough; else there is a state
- *	  table with the keys and the states, from which the columns are computed
- *	  after each merge.
+ *	  If there are computed ones there is a state table with the keys and the
+ *	  states, from which the columns are computed after each merge: only then,
+ *	  since over the values of a batch alone they might raise errors (a sum
+ *	  there may be zero) where they raise none over all events.
  *
  *	  Aggregates that depend on the order of their rows are told to take them
  *	  by position, so that they do not depend on plans.
@@ -24,7 +24,6 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
@@ -45,7 +44,6 @@ typedef struct Analysis
 	EsParsed	parsed;
 	EsView	   *view;
 	EsViewQuery *query;			/* view->private */
-	List	   *aggregates;		/* of EsViewAggregate *, all of them */
 } Analysis;
 
 /* ---------- aggregates ---------- */
@@ -96,19 +94,19 @@ find_aggrefs(Node *expr)
 }
 
 /*
- * Does a SQL/JSON constructor (JSON_ARRAYAGG) contain an aggregate?  It could
- * not be deparsed without it.
+ * Refuses the aggregates of SQL/JSON: these nodes could not be deparsed with
+ * a merged value in the place of the aggregate.
  */
 static bool
-constructor_walker(Node *node, void *context)
+json_walker(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
-	if (is_json_constructor_compat(node) && find_aggrefs(node) != NIL)
+	if (is_json_aggregate_compat(node))
 		es_view_refuse(node, "JSON_ARRAYAGG or JSON_OBJECTAGG",
 					   "How its results over parts of the log are merged is not known.",
 					   "Use jsonb_agg() or jsonb_object_agg().");
-	return expression_tree_walker(node, constructor_walker, context);
+	return expression_tree_walker(node, json_walker, context);
 }
 
 /*
@@ -359,7 +357,6 @@ carried_leaf(LeafContext *context, Node *expr)
 
 	IncrementVarSublevelsUp(outside, -context->depth, context->depth);
 	state->expr = (Expr *) outside;
-	state->column = -1;
 	state = unique_state(&query->carried, state);
 	for (n = 0; list_nth(query->carried, n) != state;)
 		n++;
@@ -405,8 +402,7 @@ leaf_mutator(Node *node, LeafContext *context)
 }
 
 /*
- * Replaces the leaves of the derived columns: of all that are not keys if
- * there is a state table.
+ * Replaces the leaves of all columns, if there is a state table.
  */
 static void
 replace_leaves(Analysis *analysis)
@@ -422,8 +418,6 @@ replace_leaves(Analysis *analysis)
 		EsViewSource source = query->sources[n++];
 		TargetEntry *derived;
 
-		if (source != ES_SOURCE_DERIVED && query->merge != ES_MERGE_STATE)
-			continue;
 		derived = flatCopyTargetEntry(tle);
 		derived->ressortgroupref = 0;
 		if (source == ES_SOURCE_CARRIED)
@@ -446,12 +440,12 @@ collect_aggregates(Analysis *analysis, Node *expr, List **list)
 	foreach(lc, aggrefs)
 	{
 		Aggref	   *aggref = lfirst(lc);
-		EsViewAggregate *aggregate = find_aggregate(analysis->aggregates, aggref);
+		EsViewAggregate *aggregate = find_aggregate(analysis->query->aggregates, aggref);
 
 		if (aggregate == NULL)
 		{
 			aggregate = es_view_aggregate(analysis->store, &analysis->parsed, aggref);
-			analysis->aggregates = lappend(analysis->aggregates, aggregate);
+			analysis->query->aggregates = lappend(analysis->query->aggregates, aggregate);
 			analysis->view->order_dependent |= aggregate->ordered;
 		}
 		*list = list_append_unique_ptr(*list, aggregate);
@@ -485,15 +479,15 @@ not_fixed_walker(Node *node, FixedContext *context)
 }
 
 /*
- * Sorts the columns by where their values come from.  Returns the aggregates
- * of the derived ones.
+ * Sorts the columns by where their values come from.  Returns whether there is
+ * a derived one.
  */
-static List *
-classify_columns(Analysis *analysis, List **states)
+static bool
+classify_columns(Analysis *analysis)
 {
 	EsViewQuery *query = analysis->query;
 	FixedContext fixed = {query->keys};
-	List	   *of_derived = NIL;
+	bool		derived = false;
 	ListCell   *lc;
 	int			n = 0;
 
@@ -510,23 +504,15 @@ classify_columns(Analysis *analysis, List **states)
 			source = not_fixed_walker(expr, &fixed) ? ES_SOURCE_CARRIED : ES_SOURCE_FIXED;
 		else if (IsA(expr, Aggref) &&
 				 ((EsViewAggregate *) linitial(aggregates))->nstates == 1)
-		{
-			EsViewAggregate *aggregate = linitial(aggregates);
-			EsViewState *state = unique_state(states, aggregate->states[0]);
-
 			source = ES_SOURCE_STATE;
-			aggregate->states[0] = state;
-			if (state->column < 0)
-				state->column = n;
-		}
 		else
 		{
 			source = ES_SOURCE_DERIVED;
-			of_derived = list_concat_unique_ptr(of_derived, aggregates);
+			derived = true;
 		}
 		query->sources[n++] = source;
 	}
-	return of_derived;
+	return derived;
 }
 
 /*
@@ -559,34 +545,12 @@ name_states(EsViewQuery *query)
 }
 
 /*
- * Can a derived column raise an error?  Computed from the values of a batch
- * alone, it could do so where the merged values raise none: a sum in a batch
- * may be zero.  A function that raises none, whatever it is called with, is
- * leakproof.
- */
-static bool
-may_fail(const EsViewQuery *query)
-{
-	ListCell   *lc;
-
-	foreach(lc, query->derived)
-	{
-		if (contain_leaked_vars((Node *) lfirst_node(TargetEntry, lc)->expr))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Decides how the view is merged, and what must be kept for it.
+ * Finds out what must be kept to merge the view.
  */
 static void
 make_states(Analysis *analysis)
 {
 	EsViewQuery *query = analysis->query;
-	List	   *states = NIL;
-	List	   *of_derived;
-	bool		visible = true;
 	ListCell   *lc;
 	int			n = 0;
 
@@ -600,41 +564,21 @@ make_states(Analysis *analysis)
 		n++;
 	}
 
-	of_derived = classify_columns(analysis, &states);
-	foreach(lc, of_derived)
+	analysis->view->needs_state = classify_columns(analysis);
+	foreach(lc, query->aggregates)
 	{
 		EsViewAggregate *aggregate = lfirst(lc);
 		int			i;
 
 		for (i = 0; i < aggregate->nstates; i++)
-		{
-			aggregate->states[i] = unique_state(&states, aggregate->states[i]);
-			visible &= aggregate->states[i]->column >= 0;
-		}
+			aggregate->states[i] = unique_state(&query->states, aggregate->states[i]);
 	}
-	query->states = states;
-
-	query->merge = ES_MERGE_COLUMNS;
-	if (of_derived != NIL)
+	if (analysis->view->needs_state)
 	{
-		query->merge = ES_MERGE_VISIBLE;
-		query->aggregates = of_derived;
-		if (visible)
-			replace_leaves(analysis);
-
-		/* A carried leaf that is no column has no place in the table. */
-		if (!visible || query->carried != NIL || may_fail(query))
-		{
-			query->merge = ES_MERGE_STATE;
-			query->aggregates = analysis->aggregates;
-			query->derived = NIL;
-			query->carried = NIL;
-			replace_leaves(analysis);
-			query->states = list_concat(query->states, query->carried);
-			name_states(query);
-		}
+		replace_leaves(analysis);
+		query->states = list_concat(query->states, query->carried);
+		name_states(query);
 	}
-	analysis->view->needs_state = query->merge == ES_MERGE_STATE;
 	if (list_length(query->keys) + list_length(query->states) > MaxHeapAttributeNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),
@@ -676,7 +620,7 @@ analyze(const EsStore *store, const char *text)
 	flatten_group_compat(query);
 	view->shape = query->groupClause != NIL ? ES_VIEW_GROUPED :
 		query->hasAggs ? ES_VIEW_SINGLE : ES_VIEW_PLAIN;
-	constructor_walker((Node *) query->targetList, NULL);
+	json_walker((Node *) query->targetList, NULL);
 
 	make_columns(analysis);
 	n = list_length(view->columns);

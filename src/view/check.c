@@ -21,12 +21,15 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "access/relation.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
@@ -43,8 +46,19 @@ es_view_refuse(Node *node, const char *what, const char *detail,
 			   const char *hint)
 {
 	int			location = node ? exprLocation(node) : -1;
+	ErrorContextCallback *callback = error_context_stack;
 
-	/* es_view_error_callback makes it a place in the query. */
+	/*
+	 * The text is what es_view_error_callback knows; it will make a place in
+	 * the query of the position.
+	 */
+	while (callback != NULL && callback->callback != es_view_error_callback)
+		callback = callback->previous;
+	if (callback == NULL)
+		location = -1;
+	if (location >= 0)
+		location = pg_mbstrlen_with_len((const char *) callback->arg, location);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("%s cannot be used in the query of a view", what),
@@ -504,7 +518,7 @@ typedef struct CheckContext
 {
 	const EsStore *store;
 	const char *text;			/* of the query; NULL within a view */
-	Oid			view;			/* whose query this is, or InvalidOid */
+	Oid			view;			/* the view that it is within, or InvalidOid */
 } CheckContext;
 
 /* Functions of pg_catalog that depend on the moment, session or user */
@@ -619,10 +633,17 @@ check_constant(Const *constant, const CheckContext *context)
 		TypeCategory(constant->consttype) != TYPCATEGORY_DATETIME)
 		return;
 
-	start = strchr(context->text + constant->location, '\'');
+	/* 'now', E'now' or $$now$$ */
+	start = context->text + constant->location;
+	if (*start == 'e' || *start == 'E')
+		start++;
+	if (*start == '$')
+		start = strchr(start + 1, '$');
+	else if (*start != '\'')
+		start = NULL;
 	if (start == NULL)
 		return;
-	for (start++; *start == ' ';)
+	for (start++; isspace((unsigned char) *start);)
 		start++;
 	for (i = 0; i < (int) lengthof(words); i++)
 	{
@@ -654,7 +675,8 @@ check_relation(Oid relid, const CheckContext *context)
 					   "It shows all events and not those of the batch.",
 					   "Read es_log, without a schema, once.");
 
-	if (relkind == RELKIND_VIEW)
+	/* Until PostgreSQL 16 the rule of a view names the view itself, as old. */
+	if (relkind == RELKIND_VIEW && relid != context->view)
 	{
 		CheckContext below = *context;
 		Relation	rel = relation_open(relid, AccessShareLock);

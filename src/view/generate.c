@@ -37,15 +37,24 @@
 /* ---------- deparsing ---------- */
 
 /*
- * Lets names be deparsed with their schemas; returns what end_deparse needs.
+ * Lets names be deparsed with their schemas, and constants such that they mean
+ * the same whatever the settings; returns what end_deparse needs.
  */
 static int
 begin_deparse(void)
 {
+	static const char *const settings[][2] = {
+		{"search_path", ""},
+		{"DateStyle", "ISO"},
+		{"IntervalStyle", "postgres"},
+		{"extra_float_digits", "1"},
+	};
 	int			level = NewGUCNestLevel();
+	int			i;
 
-	(void) set_config_option("search_path", "", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	for (i = 0; i < (int) lengthof(settings); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return level;
 }
 
@@ -498,15 +507,14 @@ state_of_column(const EsViewQuery *query, int column)
 }
 
 /*
- * es_leaves: columns l1, l2 ... .  In a merge of visible columns the states are
- * computed from the old and the new row, else they are columns of es_merged.
+ * es_leaves: columns l1, l2 ... , computed from the columns of es_merged; with
+ * the states themselves behind them, as s1, s2 ... , if asked for.
  */
 static void
 append_leaves(StringInfo buf, const EsView *view, bool with_states)
 {
 	const EsViewQuery *query = view->private;
-	bool		visible = query->merge == ES_MERGE_VISIBLE;
-	const char *prefix = visible ? "es_old" : "es_merged";
+	const char *const prefix = "es_merged";
 	ListCell   *lc;
 	bool		first = true;
 	int			i;
@@ -533,10 +541,7 @@ append_leaves(StringInfo buf, const EsView *view, bool with_states)
 		{
 			const EsViewState *state = aggregate->states[i];
 
-			if (visible)
-				states[i] = merged_sql(state, ((EsViewColumn *) list_nth(view->columns, state->column))->name);
-			else
-				states[i] = psprintf("%s.%s", prefix, quote_identifier(state->name));
+			states[i] = psprintf("%s.%s", prefix, quote_identifier(state->name));
 		}
 		append_comma(buf, &first);
 		appendStringInfoString(buf, final_sql(aggregate, states));
@@ -550,33 +555,7 @@ append_leaves(StringInfo buf, const EsView *view, bool with_states)
 	foreach(lc, with_states ? query->states : NIL)
 		appendStringInfo(buf, ", %s.%s", prefix,
 						 quote_identifier(((EsViewState *) lfirst(lc))->name));
-	if (!visible)
-		appendStringInfoString(buf, " FROM es_merged");
-	appendStringInfoChar(buf, ')');
-}
-
-/*
- * SET ... of the derived columns that are computed from others.
- */
-static void
-append_set_visible(StringInfo buf, const EsView *view, bool *first)
-{
-	const EsViewQuery *query = view->private;
-	bool		first_name = true;
-	int			i;
-
-	append_comma(buf, first);
-	appendStringInfoChar(buf, '(');
-	for (i = 0; i < list_length(view->columns); i++)
-	{
-		if (query->sources[i] != ES_SOURCE_DERIVED)
-			continue;
-		append_comma(buf, &first_name);
-		appendStringInfoString(buf, quote_identifier(((EsViewColumn *) list_nth(view->columns, i))->name));
-	}
-	appendStringInfoString(buf, ") = (WITH ");
-	append_leaves(buf, view, false);
-	appendStringInfo(buf, " (%s))", derived_sql(query, false));
+	appendStringInfoString(buf, " FROM es_merged)");
 }
 
 /*
@@ -602,18 +581,15 @@ append_conflict(StringInfo buf, const EsView *view)
 		const char *name = ((EsViewColumn *) list_nth(view->columns, i))->name;
 		EsViewSource source = query->sources[i];
 
-		if (source == ES_SOURCE_KEY || source == ES_SOURCE_FIXED ||
-			(source == ES_SOURCE_DERIVED && query->merge == ES_MERGE_VISIBLE))
+		if (source == ES_SOURCE_KEY || source == ES_SOURCE_FIXED)
 			continue;
 		append_comma(buf, &first);
 		appendStringInfo(buf, "%s = ", quote_identifier(name));
-		if (source == ES_SOURCE_STATE && query->merge != ES_MERGE_STATE)
+		if (source == ES_SOURCE_STATE && !view->needs_state)
 			appendStringInfoString(buf, merged_sql(state_of_column(query, i), name));
 		else
 			appendStringInfo(buf, "excluded.%s", quote_identifier(name));
 	}
-	if (query->merge == ES_MERGE_VISIBLE)
-		append_set_visible(buf, view, &first);
 }
 
 /*
@@ -657,8 +633,8 @@ write_sql(const EsView *view, const char *table, const char *state,
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	append_with(&buf, source, query->merge == ES_MERGE_STATE);
-	if (query->merge == ES_MERGE_STATE)
+	append_with(&buf, source, view->needs_state);
+	if (view->needs_state)
 	{
 		append_merged(&buf, view, state, merge);
 		append_leaves(&buf, view, false);
@@ -667,7 +643,7 @@ write_sql(const EsView *view, const char *table, const char *state,
 	appendStringInfo(&buf, "INSERT INTO %s AS es_old (", table);
 	append_column_names(&buf, view);
 	appendStringInfo(&buf, ") (%s)",
-					 query->merge == ES_MERGE_STATE ? derived_sql(query, false) : deparse(query->query));
+					 view->needs_state ? derived_sql(query, false) : deparse(query->query));
 	if (merge && view->shape != ES_VIEW_PLAIN)
 	{
 		append_order(&buf, query, false);
@@ -690,8 +666,8 @@ es_view_rows_sql(const EsView *view, const char *source)
 	StringInfoData buf;
 
 	initStringInfo(&buf);
-	append_with(&buf, source, query->merge == ES_MERGE_STATE);
-	if (query->merge != ES_MERGE_STATE)
+	append_with(&buf, source, view->needs_state);
+	if (!view->needs_state)
 	{
 		appendStringInfo(&buf, "(%s)", deparse(query->query));
 		return buf.data;

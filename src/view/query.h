@@ -70,8 +70,6 @@ typedef struct EsViewState
 								 * (delimiter); NULL: the new value counts */
 	char	   *delimiter;		/* SQL of a string_agg's delimiter */
 	bool		not_null;
-	int			column;			/* column of the view that shows it, from 0;
-								 * or -1 */
 } EsViewState;
 
 /*
@@ -98,13 +96,6 @@ typedef enum EsViewSource
 	ES_SOURCE_DERIVED			/* computed from aggregates */
 } EsViewSource;
 
-typedef enum EsViewMerge
-{
-	ES_MERGE_COLUMNS,			/* each column by itself */
-	ES_MERGE_VISIBLE,			/* columns computed from others */
-	ES_MERGE_STATE				/* through the state table */
-} EsViewMerge;
-
 /*
  * EsView.private
  */
@@ -112,17 +103,15 @@ typedef struct EsViewQuery
 {
 	Query	   *query;			/* reads a CTE called es_log */
 	List	   *levels;			/* of EsLogLevel * */
-	EsViewMerge merge;
 	EsViewSource *sources;		/* for each column */
 	List	   *keys;			/* of TargetEntry *: those of the query */
 	List	   *key_columns;	/* their columns, from 0: integers */
-	List	   *aggregates;		/* of EsViewAggregate *: of derived columns if
-								 * there is no state table, else all */
+	List	   *aggregates;		/* of EsViewAggregate * */
 	List	   *carried;		/* of EsViewState *: leaves that are carried */
 	List	   *states;			/* of EsViewState * */
-	List	   *derived;		/* of TargetEntry *: columns over a relation of
-								 * the leaves (keys, aggregates, carried); all
-								 * columns if there is a state table */
+	List	   *derived;		/* of TargetEntry *: if there is a state table,
+								 * the columns, over a relation of the leaves
+								 * (keys, aggregates, carried) */
 } EsViewQuery;
 
 /* ---------- parse.c ---------- */

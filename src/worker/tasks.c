@@ -371,7 +371,7 @@ es_tasks_note_error(EsTaskSlot *place, uint32 error_hash)
 }
 
 void
-es_tasks_changed_now(Oid database_oid)
+es_tasks_changed_now(Oid database_oid, bool new_store)
 {
 	EsWorkerSlot *slot = es_worker_find(database_oid, false);
 	int			i;
@@ -392,7 +392,7 @@ es_tasks_changed_now(Oid database_oid)
 	}
 	if (slot->database_oid == database_oid)
 	{
-		slot->ntasks = ES_UNKNOWN_TASKS;
+		slot->ntasks = new_store ? ES_UNKNOWN_TASKS : ES_UNCOUNTED_TASKS;
 		slot->pool_retry_at = 0;
 		pg_atomic_fetch_add_u32(&slot->tasks_generation, 1);
 	}
@@ -434,6 +434,12 @@ es_tasks_show_build(int32 projection_id, int64 done_events, int64 total)
 
 	if (shared == NULL)
 		return;
+	if (own_build != NULL && own_build->projection_id == projection_id &&
+		own_build->total == total)
+	{
+		own_build->done = done_events;	/* nobody else writes it */
+		return;
+	}
 	LWLockAcquire(es_worker_lock(), LW_EXCLUSIVE);
 	for (i = 0; i < MAX_BUILDS && own_build == NULL; i++)
 	{
@@ -477,7 +483,7 @@ after_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel,
 		return;
 	memset(&done, 0, sizeof(done));
 	if (tell)
-		es_tasks_changed_now(MyDatabaseId);
+		es_tasks_changed_now(MyDatabaseId, false);
 }
 
 void
@@ -598,6 +604,7 @@ es_tasks_attach(EsWorkerSlot *slot, Oid database_oid)
 		self.batches = 0;
 		self.started_at = GetCurrentTimestamp();
 		slot->pool_attached_at = self.started_at;
+		slot->pool_starved = false;
 	}
 	LWLockRelease(es_worker_lock());
 	if (place != NULL)

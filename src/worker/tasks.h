@@ -36,8 +36,9 @@
 
 #define ES_UNKNOWN_POSITION		(-1)
 
-/* The number of tasks of a database that nobody has counted */
+/* The number of tasks of a database: nobody has looked, or counted */
 #define ES_UNKNOWN_TASKS		(-1)
+#define ES_UNCOUNTED_TASKS		(-2)
 
 /*
  * Events and the time in which they were applied, for the rate: this while,
@@ -177,10 +178,11 @@ extern double es_tasks_rate(const EsTaskSlot *place, TimestampTz now);
  * have changed, or how far they are: workers look again, the launcher and
  * those who wait for a projection, too.  Without preload does nothing.
  *
- * The second does so at once, for what has committed already.
+ * The second does so at once, for what has committed already; with new_store the
+ * sequencer, which looks anew, will say whether there are projections.
  */
 extern void es_tasks_changed(void);
-extern void es_tasks_changed_now(Oid database_oid);
+extern void es_tasks_changed_now(Oid database_oid, bool new_store);
 
 /* Has this transaction changed projections? */
 extern bool es_tasks_change_is_pending(void);

@@ -113,6 +113,7 @@ clear_slot(EsWorkerSlot *slot)
 	slot->ntasks = ES_UNKNOWN_TASKS;
 	slot->pool_batches = 0;
 	slot->pool_attached_at = 0;
+	slot->pool_starved = false;
 	slot->pool_failures = 0;
 	slot->pool_retry_at = 0;
 	slot->pool_error_at = 0;
@@ -304,8 +305,8 @@ es_worker_set_projections(EsWorkerSlot *slot, bool there_are)
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	if (!there_are)
 		slot->ntasks = 0;
-	else if (slot->ntasks == 0)
-		slot->ntasks = ES_UNKNOWN_TASKS;
+	else if (slot->ntasks <= 0)
+		slot->ntasks = ES_UNCOUNTED_TASKS;
 	LWLockRelease(lock);
 	if (there_are)
 		es_worker_wake_launcher();

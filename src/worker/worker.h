@@ -92,9 +92,10 @@ typedef struct EsWorkerSlot
 	 * The projection workers, under the lock too.  How many there are tell
 	 * their own places (tasks.h).
 	 */
-	int			ntasks;			/* ES_UNKNOWN_TASKS: nobody has looked */
+	int			ntasks;			/* or ES_UNKNOWN_TASKS, ES_UNCOUNTED_TASKS */
 	uint64		pool_batches;	/* of projections, since the server was started */
 	TimestampTz pool_attached_at;	/* when one came last */
+	bool		pool_starved;	/* it has none, for lack of a worker process */
 	int			pool_failures;	/* of workers, in a row */
 	TimestampTz pool_retry_at;	/* when the launcher starts them again */
 	TimestampTz pool_error_at;	/* 0 when there was no error */

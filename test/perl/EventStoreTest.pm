@@ -52,6 +52,18 @@ our @EXPORT = qw(
   projection_pids
   projection_workers_are
   read_log
+  kill_process
+  finish_after_crash
+  shop_event
+  shop_stream
+  projections_are_caught_up
+  projections_report
+  install_truth_functions
+  view_problems
+  views_are_true
+  install_counting_projections
+  miscounted
+  all_is_counted_once
 );
 
 =head2 Servers
@@ -399,12 +411,23 @@ sub random_expectation
 	return ('', int(rand(50)));
 }
 
+# Type and data (JSON) of the next event for a stream, and the stream of the next
+# append: write_client_script puts what it is told to in their place.
+our $random_event  = sub { my ($how) = @_; return ($how, '1') };
+our $random_stream = sub { my ($client) = @_; return 'load-' . int(rand($client->{streams})) };
+
+sub literal
+{
+	my ($text) = @_;
+	return "'" . $text =~ s/'/''/gr . "'";
+}
+
 # A random append: es_append, es_append_batch, es_append_json, INSERT, COPY, or
 # one of the functions of install_load_functions.
 sub random_append
 {
 	my ($client) = @_;
-	my $stream = 'load-' . int(rand($client->{streams}));
+	my $stream = $random_stream->($client);
 	my ($before, $expected) = random_expectation($stream);
 	my $kind  = rand;
 	my $count = $kind < 0.65 ? 1 : $kind < 0.96 ? 2 + int(rand($client->{most} - 1)) : 3;
@@ -413,10 +436,11 @@ sub random_append
 	$client->{appends}++;
 	if ($kind < 0.65)
 	{
-		my $sql = $before . append_one($stream, $expected, $ids[0]);
+		my @event = $random_event->('One', $stream);
+		my $sql = $before . append_one($stream, $expected, $ids[0], @event);
 
 		# Now and then a client retries an append that may have gone through.
-		$sql .= append_one($stream, 'NULL', $ids[0]) if rand() < 0.05;
+		$sql .= append_one($stream, 'NULL', $ids[0], @event) if rand() < 0.05;
 		return $sql;
 	}
 	return $before . append_batch($stream, $expected, @ids) if $kind < 0.75;
@@ -431,10 +455,12 @@ sub random_append
 sub insert
 {
 	my ($stream, @ids) = @_;
-	my $list = join(',', @ids);
+	my @rows = map {
+		my ($type, $data) = $random_event->('Insert', $stream);
+		"('$stream', '$type', " . literal($data) . ", '$_')"
+	} @ids;
 	return statement(
-		"INSERT INTO es_events (stream_id, event_type, data, event_id)"
-		  . " SELECT '$stream', 'Insert', '1', unnest('{$list}'::uuid[]);",
+		'INSERT INTO es_events (stream_id, event_type, data, event_id) VALUES ' . join(', ', @rows) . ';',
 		"ok $stream - @ids");
 }
 
@@ -458,36 +484,44 @@ sub copy
 	my ($client, $stream, @ids) = @_;
 	my $file = $client->{file} . '.copy' . $client->{copies}++;
 
-	append_to_file($file, join('', map { "$stream\tCopy\t1\t$_\n" } @ids));
+	append_to_file($file, join('', map {
+		my ($type, $data) = $random_event->('Copy', $stream);
+		join("\t", $stream, $type, $data =~ s/\\/\\\\/gr, $_) . "\n"
+	} @ids));
 	return "\\copy es_events (stream_id, event_type, data, event_id) FROM '$file'\n"
 	  . statement('SELECT 1 AS one \\gset', "ok $stream - @ids");
 }
 
 sub append_one
 {
-	my ($stream, $expected, $id) = @_;
+	my ($stream, $expected, $id, $type, $data) = @_;
+	$data = literal($data);
 	return statement(
-		"SELECT es_append('$stream', 'One', '1', NULL, $expected, '$id') AS version \\gset",
+		"SELECT es_append('$stream', '$type', $data, NULL, $expected, '$id') AS version \\gset",
 		"ok $stream :version $id");
 }
 
 sub append_batch
 {
 	my ($stream, $expected, @ids) = @_;
-	my $count = @ids;
+	my @events = map { [ $random_event->('Batch', $stream) ] } @ids;
+	my $types = join(', ', map { "'$_->[0]'" } @events);
+	my $data  = join(', ', map { literal($_->[1]) } @events);
 	my $list  = join(',', @ids);
 	return statement(
-		"SELECT es_append_batch('$stream', array_fill('Batch'::text, ARRAY[$count]),"
-		  . " array_fill('1'::jsonb, ARRAY[$count]), NULL, $expected, '{$list}') AS version \\gset",
+		"SELECT es_append_batch('$stream', ARRAY[$types], ARRAY[$data]::jsonb[], NULL, $expected, '{$list}') AS version \\gset",
 		"ok $stream :version @ids");
 }
 
 sub append_json
 {
 	my ($stream, $expected, @ids) = @_;
-	my $json = join(', ', map { qq({"type": "Json", "data": 1, "id": "$_"}) } @ids);
+	my $json = literal('[' . join(', ', map {
+		my ($type, $data) = $random_event->('Json', $stream);
+		qq({"type": "$type", "data": $data, "id": "$_"})
+	} @ids) . ']');
 	return statement(
-		"SELECT es_append_json('$stream', '[$json]', $expected) AS version \\gset",
+		"SELECT es_append_json('$stream', $json, $expected) AS version \\gset",
 		"ok $stream :version @ids");
 }
 
@@ -590,12 +624,15 @@ SQL
 	return;
 }
 
-=item write_client_script(file, client => n, appends => n, streams => n, transactions => share, prepared => share, most => n, setup => sql)
+=item write_client_script(file, client => n, appends => n, streams => n, transactions => share, prepared => share, most => n, setup => sql, stream => sub, event => sub)
 
 The script of one client: so many append calls to so many streams, the given
 share of its steps being transactions of several, of which the given share is
 prepared; a call appends at most that many events (5). The same client number
 gives the same script in every run.
+
+stream->(client) says where the next append goes, event->(how, stream) the type
+and the data of each event, as JSON: shop_stream and shop_event, for example.
 
 =cut
 
@@ -613,6 +650,8 @@ sub write_client_script
 		copies   => 0,
 		prepares => 0);
 	my $sql = "\\set at 0\n" . ($opt{setup} // '');
+	local $random_event  = $opt{event}  // $random_event;
+	local $random_stream = $opt{stream} // $random_stream;
 
 	srand($opt{client});
 	while ($client{appends} < $opt{appends})
@@ -951,6 +990,145 @@ sub sequencers_are
 		$name);
 }
 
+=item read_log(node, database, after)
+
+What a reader that has got to a position reads next: "position stream version"
+of each event, joined by commas.
+
+=cut
+
+sub read_log
+{
+	my ($node, $db, $after) = @_;
+	return $node->safe_psql($db,
+		"SELECT string_agg(concat_ws(' ', position, stream_id, version), ', ') FROM es_read_all($after)");
+}
+
+=item kill_process(node, signal, "backend type")
+
+Sends a signal to one process of the server of that type (the beginning of its
+backend_type), whichever; tells its pid, or undef if there is none.
+
+=cut
+
+sub kill_process
+{
+	my ($node, $signal, $type) = @_;
+	my $pid = outcome($node, 'postgres',
+		"SELECT pid FROM pg_stat_activity WHERE starts_with(backend_type, '$type') AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1");
+
+	return unless $pid =~ /^ok (\d+)$/;
+	kill $signal, $1;
+	return $1;
+}
+
+=item finish_after_crash(node, database, clients)
+
+Returns when the server answers again, the clients are gone, and the
+transactions that they left prepared are committed or rolled back (by rand).
+
+=cut
+
+sub finish_after_crash
+{
+	my ($node, $db, @clients) = @_;
+
+	wait_for_server($node);
+	$_->kill_kill for @clients;
+	$node->poll_query_until($db,
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
+	  or die 'clients stay';
+	for my $gid (split /\n/, $node->safe_psql($db, 'SELECT gid FROM pg_prepared_xacts ORDER BY gid'))
+	{
+		$node->safe_psql($db, (rand() < 0.5 ? 'COMMIT' : 'ROLLBACK') . " PREPARED '$gid'");
+	}
+	return;
+}
+
+=back
+
+=head2 Projections
+
+=over
+
+=item shop_stream(client), shop_event(how, stream)
+
+For write_client_script: streams of orders, accounts and trips, and what happens
+to them. Values are missing, null and of several types; numbers that views take
+for floating point are exact.
+
+=cut
+
+sub shop_stream
+{
+	my ($client) = @_;
+	return (qw(order account trip))[ rand 3 ] . '-' . int(rand($client->{streams}));
+}
+
+# One of the values, or nothing: the key is left out, or null.
+sub sometimes
+{
+	my ($key, @values) = @_;
+	my $r = rand;
+
+	return if $r < 0.1;
+	return qq("$key": null) if $r < 0.2;
+	return qq("$key": $values[rand @values]);
+}
+
+sub cents
+{
+	my ($most) = @_;
+	return sprintf('%.2f', int(rand($most * 100)) / 100);
+}
+
+sub quarters
+{
+	my ($most) = @_;
+	return int(rand($most * 4)) / 4;
+}
+
+sub shop_event
+{
+	my ($how, $stream) = @_;
+	my $r       = rand;
+	my $by      = qq("by": "$how");
+	my $due     = sprintf('"due": "2026-%02d-%02dT%02d:30:00Z"', 1 + rand 4, 1 + rand 28, rand 24);
+	my @regions = map { qq("$_") } qw(north South east Ost);
+
+	if ($stream =~ /^account/)
+	{
+		return ('AccountRenamed', '{' . join(', ', $by, sometimes('name', '"Anna"', '"Björn"', '"O\'Neil"', '""')) . '}') if $r < 0.1;
+		my $amount = rand() < 0.5 ? cents(100) : '"' . cents(100) . '"';
+		return ($r < 0.6 ? 'MoneyDeposited' : 'MoneyWithdrawn',
+			'{' . join(', ', $by, qq("amount": $amount), $due, sometimes('channel', '"web"', '"branch"', '7')) . '}');
+	}
+	if ($stream =~ /^trip/)
+	{
+		return ('TripCancelled', '{' . join(', ', $by, sometimes('region', @regions), sometimes('driver', map { qq("d$_") } 1 .. 5)) . '}') if $r < 0.15;
+		return (
+			'TripCompleted',
+			'{' . join(', ', $by, $due,
+				sometimes('region', @regions),
+				sometimes('driver', map { qq("d$_") } 1 .. 5),
+				sometimes('rating', 1 .. 5),
+				'"fare": ' . cents(40), '"km": ' . quarters(30), '"seconds": ' . int(rand(5000))) . '}');
+	}
+	my @lines = map {
+		'{' . join(', ', '"sku": "s' . int(rand(8)) . '"', '"qty": ' . (1 + int(rand(4))), '"price": ' . cents(20), sometimes('gift', 'true', 'false')) . '}'
+	} 1 .. int(rand(4));
+	return (
+		'OrderPlaced',
+		'{' . join(', ', $by, $due,
+			sometimes('customer', map { qq("c$_") } 1 .. 6),
+			sometimes('express', 'true', 'false'),
+			'"total": ' . cents(200),
+			'"lines": [' . join(', ', @lines) . ']') . '}') if $r < 0.5;
+	return ('OrderPaid', '{' . join(', ', $by, '"amount": ' . cents(200)) . '}') if $r < 0.7;
+	return ('OrderShipped', '{' . join(', ', $by, sometimes('carrier', '"Post"', '"Bote"')) . '}') if $r < 0.85;
+	return ('OrderCancelled', '{' . join(', ', $by, sometimes('reason', '"late"', '"too \\\\ \\"dear\\""')) . '}');
+}
+
 =item projection_pids(node, database)
 
 The processes of the database's projection workers, as they are now.
@@ -982,18 +1160,260 @@ sub projection_workers_are
 		$name);
 }
 
-=item read_log(node, database, after)
+=item projections_report(node, database)
 
-What a reader that has got to a position reads next: "position stream version"
-of each event, joined by commas.
+How the projections are that are not where the log is, to be shown when a test
+has failed.
 
 =cut
 
-sub read_log
+sub projections_report
 {
-	my ($node, $db, $after) = @_;
-	return $node->safe_psql($db,
-		"SELECT string_agg(concat_ws(' ', position, stream_id, version), ', ') FROM es_read_all($after)");
+	my ($node, $db) = @_;
+	return outcome($node, $db, <<'SQL');
+SELECT row_to_json(p) FROM (
+	SELECT name, mode, state, position, es_head_position() AS head, attempts, last_error, failed_position, pids
+	FROM es_projections WHERE position < es_head_position() OR last_error IS NOT NULL) p;
+SQL
+}
+
+=item projections_are_caught_up(node, database, test name, projection)
+
+All that is committed is in the read models, or in that one, before long.
+
+=cut
+
+sub projections_are_caught_up
+{
+	my ($node, $db, $name, $projection) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	$projection = defined $projection ? literal($projection) : 'NULL';
+	my $ok = succeeds($node, $db, "SELECT es_wait($projection, '60 s')", 't', $name);
+	diag(projections_report($node, $db)) unless $ok;
+	return $ok;
+}
+
+=item install_truth_functions(node, database, schema)
+
+What view_problems and views_are_true need in the database.
+
+=cut
+
+sub install_truth_functions
+{
+	my ($node, $db, $schema) = @_;
+	$schema //= 'public';
+	$node->safe_psql($db, <<"SQL");
+CREATE SCHEMA truth;
+
+-- The log, without the functions and views of the extension but the one that
+-- unpacks the ledger.
+CREATE VIEW truth.log AS
+	SELECT x.position + e.ordinal AS position, x.committed_at, e.tenant_id, e.stream_id, e.version, e.event_id, e.event_type,
+		e.schema_version, e.data, e.metadata, e.recorded_at, e.tx, e.ordinal
+	FROM $schema.es_commits c, $schema.es_commit_entries(c.first_position, c.entries) x JOIN $schema.es_events e USING (tx);
+
+-- Columns of a relation, as text.
+CREATE FUNCTION truth.columns(relation regclass) RETURNS text LANGUAGE sql AS \$\$
+	SELECT string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
+	FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped;
+\$\$;
+
+-- How a relation differs from a query over the relation "log", which holds the
+-- events behind a position: '' if it does not.
+CREATE FUNCTION truth.differences(relation text, query text, after bigint) RETURNS text LANGUAGE plpgsql AS \$\$
+DECLARE
+	result text;
+BEGIN
+	EXECUTE format('CREATE TEMP TABLE expected ON COMMIT DROP AS WITH log AS (SELECT * FROM events WHERE position > %s) %s', after, query);
+	IF truth.columns('expected') <> truth.columns(relation::regclass) THEN
+		result := format('columns %s instead of %s. ', truth.columns(relation::regclass), truth.columns('expected'));
+	ELSE
+		EXECUTE format('SELECT string_agg(d, E''\\n'') FROM (
+				(SELECT ''missing: '' || m::text FROM (TABLE expected EXCEPT ALL TABLE %s) m LIMIT 3)
+				UNION ALL
+				(SELECT ''unexpected: '' || u::text FROM (TABLE %s EXCEPT ALL TABLE expected) u LIMIT 3)) d(d)', relation, relation)
+			INTO result;
+	END IF;
+	DROP TABLE expected;
+	RETURN coalesce(result, '');
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE || ': ' || SQLERRM;
+END \$\$;
+
+-- What es_verify has to say.
+CREATE FUNCTION truth.verify(projection text) RETURNS text LANGUAGE plpgsql AS \$\$
+BEGIN
+	RETURN coalesce((SELECT string_agg(concat_ws(' ', difference, 'expected', expected, 'actual', actual), E'\\n')
+		FROM (SELECT * FROM $schema.es_verify(projection) LIMIT 6) v), '');
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE || ': ' || SQLERRM;
+END \$\$;
+SQL
+	return;
+}
+
+=item view_problems(node, database, [views])
+
+Compares views with the log in two ways: with what es_verify says, and with a
+query written by hand. A view is { name, truth, after (0), before }: truth is a
+query over the relation "log", which has the columns of es_log and the events
+behind the position "after". The SQL of "before" runs before the view is looked
+at, and is rolled back afterwards. Answers a list of [what es_verify says, what
+the query says], '' being nothing.
+
+=cut
+
+sub view_problems
+{
+	my ($node, $db, $views) = @_;
+	my $sql = "SET client_min_messages = warning;\nBEGIN;\nCREATE TEMP TABLE events AS TABLE truth.log;\nANALYZE events;\n";
+
+	for my $i (0 .. $#$views)
+	{
+		my $view = $views->[$i];
+		$sql .= "SAVEPOINT before;\n$view->{before};\n" if defined $view->{before};
+		$sql .= sprintf("SELECT '#%d ' || replace(%s, E'\\n', ' // ');\n", @$_)
+		  for [ 2 * $i, 'truth.verify(' . literal($view->{name}) . ')' ],
+		  [ 2 * $i + 1, sprintf('truth.differences(%s, %s, %d)', literal($view->{name}), literal($view->{truth}), $view->{after} // 0) ];
+		$sql .= "ROLLBACK TO before;\n" if defined $view->{before};
+	}
+	my ($ret, $out, $err) = $node->psql($db, $sql . "ROLLBACK;\n", on_error_stop => 0);
+	my %got = $out =~ /^#(\d+) (.*)$/mg;
+	return map { [ map { $got{$_} // "no answer: $err" } 2 * $_, 2 * $_ + 1 ] } 0 .. $#$views;
+}
+
+=item views_are_true(node, database, [views], test name)
+
+Neither es_verify nor the query written by hand finds a difference in any of
+the views.
+
+=cut
+
+sub views_are_true
+{
+	my ($node, $db, $views, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @problems = view_problems($node, $db, $views);
+
+	for my $i (0 .. $#$views)
+	{
+		is(join("\n", map { length $problems[$i][$_] ? (qw(es_verify: truth:))[$_] . " $problems[$i][$_]" : () } 0, 1),
+			'', "$name: $views->[$i]{name}");
+	}
+	return;
+}
+
+=item install_counting_projections(node, database)
+
+Projections that are wrong for good if an event is applied twice, or left out:
+statements, some of them inline, a view, and a saga, whose handlers append events
+that others handle in turn. They count the events of shop_event.
+
+=cut
+
+sub install_counting_projections
+{
+	my ($node, $db) = @_;
+	$node->safe_psql($db, <<'SQL');
+-- Statements: a number, a table without a key, in the order in which it came, and
+-- one that three partitions write into.
+CREATE TABLE counter (n bigint);
+INSERT INTO counter VALUES (0);
+CREATE TABLE arrivals (arrival bigint GENERATED ALWAYS AS IDENTITY, position bigint, stream_id text, version bigint);
+CREATE TABLE split_counter (stream_id text PRIMARY KEY, n bigint, versions numeric);
+SELECT es_create_projection('counter', 'UPDATE counter SET n = n + (SELECT count(*) FROM es_log)');
+SELECT es_create_projection('arrivals', statements => ARRAY[
+	'INSERT INTO arrivals (position, stream_id, version) SELECT position, stream_id, version FROM es_log']);
+SELECT es_create_projection('split_counter', $$
+	INSERT INTO split_counter SELECT stream_id, count(*), sum(version) FROM es_log GROUP BY stream_id ORDER BY stream_id
+	ON CONFLICT (stream_id) DO UPDATE SET n = split_counter.n + excluded.n, versions = split_counter.versions + excluded.versions $$, partitions => 3);
+
+-- In the transaction that appends: a table without a key, and a number for each
+-- category.
+CREATE TABLE inline_arrivals (stream_id text, version bigint);
+CREATE TABLE inline_counter (category text PRIMARY KEY, n bigint);
+SELECT es_create_projection('inline_arrivals', 'INSERT INTO inline_arrivals SELECT stream_id, version FROM es_log', mode => 'inline');
+SELECT es_create_projection('inline_counter', $$
+	INSERT INTO inline_counter SELECT es_category(stream_id), count(*) FROM es_log GROUP BY 1 ORDER BY 1
+	ON CONFLICT (category) DO UPDATE SET n = inline_counter.n + excluded.n $$, mode => 'inline', categories => '{account}');
+
+-- A saga: an order asks for its payment, the payment for what is to be delivered,
+-- and all of it is noted. Handlers are SQL and functions.
+CREATE TABLE notes (event_type text, stream_id text, version bigint);
+CREATE FUNCTION deliver(event es_event) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM es_append('delivery-' || (event.data->>'order'), 'DeliveryRequested', event.data);
+	PERFORM es_append('delivery-log', 'DeliveryNoted', event.data);
+END $$;
+SELECT es_create_projection('payments', handlers => $${
+	"OrderPlaced": "SELECT es_append('payment-' || stream_id, 'PaymentRequested', jsonb_build_object('order', stream_id, 'version', version))"
+}$$);
+SELECT es_create_projection('deliveries', handlers => '{"PaymentRequested": "deliver"}', categories => '{payment}');
+SELECT es_create_projection('notes', partitions => 2, handlers => $${
+	"PaymentRequested": "INSERT INTO notes VALUES (event_type, data->>'order', (data->>'version')::bigint)",
+	"DeliveryRequested": ["INSERT INTO notes VALUES (event_type, data->>'order', (data->>'version')::bigint)"]
+}$$);
+SELECT es_create_view('by_type', 'SELECT event_type, count(*) AS n, avg(version) AS mean FROM es_log GROUP BY event_type');
+SQL
+	return;
+}
+
+# What must be true when all is applied: a name, what is, what should be.
+my @counted = (
+	[ 'the counter' => 'SELECT n FROM counter', 'SELECT count(*) FROM es_events' ],
+	[ 'arrivals, in the order of the log' => <<'SQL', 'SELECT count(*), count(*), 0 FROM es_events' ],
+SELECT count(*), count(DISTINCT position), count(*) FILTER (WHERE position <= before) FROM (SELECT position, lag(position) OVER (ORDER BY arrival) AS before FROM arrivals) a
+SQL
+	[ 'arrivals' => 'SELECT count(*) FROM (SELECT stream_id, version FROM arrivals EXCEPT ALL SELECT stream_id, version FROM es_events) d', 'SELECT 0' ],
+	[ 'the split counter' => 'SELECT count(*), sum(n), sum(versions) FROM split_counter', 'SELECT count(DISTINCT stream_id), count(*), sum(version) FROM es_events' ],
+	[ 'inline arrivals' => 'SELECT count(*), (SELECT count(*) FROM (TABLE inline_arrivals EXCEPT ALL SELECT stream_id, version FROM es_events) d) FROM inline_arrivals', 'SELECT count(*), 0 FROM es_events' ],
+	[ 'the inline counter' => 'SELECT sum(n) FROM inline_counter', q{SELECT count(*) FROM es_events WHERE stream_id LIKE 'account-%'} ],
+	[ 'payments' => <<'SQL', <<'SQL' ],
+SELECT count(*), count(DISTINCT (data->>'order', data->>'version')), min(stream_id), max(stream_id) FROM es_events WHERE event_type = 'PaymentRequested'
+SQL
+SELECT count(*), count(*), min('payment-' || stream_id), max('payment-' || stream_id) FROM es_events WHERE event_type = 'OrderPlaced'
+SQL
+	[ 'deliveries' => <<'SQL', <<'SQL' ],
+SELECT count(*) FILTER (WHERE event_type = 'DeliveryRequested'), count(DISTINCT (data->>'order', data->>'version')) FILTER (WHERE event_type = 'DeliveryRequested'),
+	count(*) FILTER (WHERE event_type = 'DeliveryNoted'), count(DISTINCT (data->>'order', data->>'version')) FILTER (WHERE event_type = 'DeliveryNoted')
+FROM es_events WHERE stream_id LIKE 'delivery-%'
+SQL
+SELECT count(*), count(*), count(*), count(*) FROM es_events WHERE event_type = 'OrderPlaced'
+SQL
+	[ 'the notes' => 'SELECT count(*), count(DISTINCT (event_type, stream_id, version)) FROM notes', q{SELECT 2 * count(*), 2 * count(*) FROM es_events WHERE event_type = 'OrderPlaced'} ],
+	[ 'the view' => 'SELECT count(*), sum(n), sum(round(mean * n)) FROM by_type', 'SELECT count(DISTINCT event_type), count(*), sum(version) FROM es_events' ]);
+
+
+=item miscounted(node, database, before)
+
+What the projections of install_counting_projections have not counted exactly
+once; '' if there is nothing. The SQL of "before" runs before, in the same
+transaction; all of it is rolled back.
+
+=cut
+
+sub miscounted
+{
+	my ($node, $db, $before) = @_;
+	my @answers = split /\n/, $node->safe_psql($db,
+		"BEGIN;\n" . ($before // '') . ";\n" . join('', map { "$_->[1];\n$_->[2];\n" } @counted) . "ROLLBACK;\n");
+	return join("\n", map { "$counted[$_][0]: $answers[2 * $_] instead of $answers[2 * $_ + 1]" }
+		  grep { $answers[ 2 * $_ ] ne $answers[ 2 * $_ + 1 ] } 0 .. $#counted);
+}
+
+=item all_is_counted_once(node, database, test name)
+
+=cut
+
+sub all_is_counted_once
+{
+	my ($node, $db, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	# Two waits for what is appended because of what was appended, one for all.
+	projections_are_caught_up($node, $db, "$name: caught up") for 1 .. 3;
+	return is(miscounted($node, $db), '', "$name: every event is counted once");
 }
 
 =back

@@ -51,9 +51,38 @@ INSERT INTO wanted_functions VALUES
   ('es_wait_for_position', '"position" bigint, timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
   ('es_sequencer_status', 'OUT state text, OUT pid integer, OUT sequenced_lsn pg_lsn, OUT unread_bytes bigint, OUT batches bigint, OUT events bigint, OUT heals bigint, OUT started_at timestamp with time zone, OUT last_batch_at timestamp with time zone, OUT slot_name name, OUT retry_at timestamp with time zone, OUT last_error text, OUT last_error_code text, OUT last_error_at timestamp with time zone',
    'record', 'c', 'volatile', 'restricted', false, false),
+  ('es_retry_dead_letters', 'name text, "position" bigint DEFAULT NULL::bigint', 'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_discard_dead_letters', 'name text, "position" bigint DEFAULT NULL::bigint', 'bigint', 'c', 'volatile', 'unsafe', false, false),
   ('es_wait', 'projection text DEFAULT NULL::text, timeout interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'unsafe', false, false),
+  ('es_rebuild', 'name text, workers integer DEFAULT NULL::integer', 'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_alter_view', 'name text, query text', 'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_verify', 'name text', 'TABLE(difference text, expected jsonb, actual jsonb)', 'c', 'volatile', 'unsafe', false, false),
   ('es_projection_status', 'OUT projection_id integer, OUT partition integer, OUT pid integer, OUT "position" bigint, OUT events bigint, OUT batches bigint, OUT rate double precision, OUT last_batch_at timestamp with time zone, OUT workers integer, OUT build_pid integer, OUT build_done bigint, OUT build_total bigint',
    'SETOF record', 'c', 'volatile', 'restricted', false, false),
+  ('es_alter_projection', 'name text, mode text DEFAULT NULL::text, partitions integer DEFAULT NULL::integer, on_error text DEFAULT NULL::text, max_retries integer DEFAULT NULL::integer, batch_size integer DEFAULT NULL::integer, categories text[] DEFAULT NULL::text[], event_types text[] DEFAULT NULL::text[], tenants text[] DEFAULT NULL::text[], owner name DEFAULT NULL::name',
+   'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_create_projection', 'name text, statement text DEFAULT NULL::text, statements text[] DEFAULT NULL::text[], handlers jsonb DEFAULT NULL::jsonb, refresh text DEFAULT NULL::text, mode text DEFAULT ''async''::text, after_position bigint DEFAULT 0, partitions integer DEFAULT 1, categories text[] DEFAULT NULL::text[], event_types text[] DEFAULT NULL::text[], tenants text[] DEFAULT NULL::text[], on_error text DEFAULT ''stop''::text, max_retries integer DEFAULT NULL::integer, batch_size integer DEFAULT NULL::integer, tables regclass[] DEFAULT NULL::regclass[], refresh_every interval DEFAULT ''00:00:01''::interval, "concurrently" boolean DEFAULT false',
+   'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_create_view', 'name text, query text, mode text DEFAULT ''async''::text, after_position bigint DEFAULT 0, partitions integer DEFAULT 1, categories text[] DEFAULT NULL::text[], event_types text[] DEFAULT NULL::text[], tenants text[] DEFAULT NULL::text[], on_error text DEFAULT ''stop''::text, max_retries integer DEFAULT NULL::integer, batch_size integer DEFAULT NULL::integer',
+   'regclass', 'c', 'volatile', 'unsafe', false, false),
+  ('es_drop_projection', 'name text, keep_table boolean DEFAULT false',
+   'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_pause_projection', 'name text',
+   'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_rename_projection', 'name text, new_name text',
+   'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_resume_projection', 'name text',
+   'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_run_projections', 'name text DEFAULT NULL::text',
+   'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_stream_partition', 'stream_id text, partitions integer',
+   'integer', 'c', 'immutable', 'safe', false, true),
+  ('es_alter_view', 'name text, query text',
+   'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_rebuild', 'name text, workers integer DEFAULT NULL::integer',
+   'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_verify', 'name text',
+   'TABLE(difference text, expected jsonb, actual jsonb)', 'c', 'volatile', 'unsafe', false, false),
   ('es_head_position', '', 'bigint', 'c', 'stable', 'safe', false, false),
   ('es_position', 'stream_id text, version bigint', 'bigint', 'c', 'stable', 'safe', false, false),
   ('es_read_all', 'after_position bigint DEFAULT 0, max_count bigint DEFAULT NULL::bigint, categories text[] DEFAULT NULL::text[], event_types text[] DEFAULT NULL::text[]',
@@ -62,7 +91,24 @@ INSERT INTO wanted_functions VALUES
    'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
   ('es_commit_entries', 'first_position bigint, entries bytea, OUT "position" bigint, OUT tx bigint, OUT events integer, OUT committed_at timestamp with time zone',
    'SETOF record', 'c', 'immutable', 'safe', false, true),
+  ('es_first', 'anyelement', 'anyelement', 'internal', 'immutable', 'unsafe', false, false),
+  ('es_last', 'anyelement', 'anyelement', 'internal', 'immutable', 'unsafe', false, false),
+  ('es_first', 'value anyelement, ordinal bigint', 'anyelement', 'internal', 'immutable', 'safe', false, false),
+  ('es_last', 'value anyelement, ordinal bigint', 'anyelement', 'internal', 'immutable', 'safe', false, false),
+  ('es_count_if', 'condition boolean', 'bigint', 'internal', 'immutable', 'safe', false, false),
+  ('es_explain_view', 'query text, OUT step text, OUT statement text', 'SETOF record', 'c', 'stable', 'unsafe', false, true),
   -- not for users, but needed by the others
+  ('es_first_step', 'state anyelement, value anyelement', 'anyelement', 'c', 'immutable', 'safe', false, true),
+  ('es_last_step', 'state anyelement, value anyelement', 'anyelement', 'c', 'immutable', 'safe', false, true),
+  ('es_first_by_step', 'state internal, value anyelement, ordinal bigint', 'internal', 'c', 'immutable', 'safe', false, false),
+  ('es_last_by_step', 'state internal, value anyelement, ordinal bigint', 'internal', 'c', 'immutable', 'safe', false, false),
+  ('es_first_by_combine', 'state internal, other internal', 'internal', 'c', 'immutable', 'safe', false, false),
+  ('es_last_by_combine', 'state internal, other internal', 'internal', 'c', 'immutable', 'safe', false, false),
+  ('es_by_serialize', 'state internal', 'bytea', 'c', 'immutable', 'safe', false, true),
+  ('es_by_deserialize', 'data bytea, dummy internal', 'internal', 'c', 'immutable', 'safe', false, true),
+  ('es_by_final', 'state internal, value anyelement, ordinal bigint', 'anyelement', 'c', 'immutable', 'safe', false, false),
+  ('es_count_if_step', 'state bigint, condition boolean', 'bigint', 'c', 'immutable', 'safe', false, true),
+  ('es_count_if_undo', 'state bigint, condition boolean', 'bigint', 'c', 'immutable', 'safe', false, true),
   ('es_pack_entries', 'tx bigint[], events integer[], committed_at timestamp with time zone[]', 'bytea', 'c', 'immutable', 'safe', false, true),
   ('es_commit_problem', 'first_position bigint, last_position bigint, tx_range int8range, entries bytea', 'text', 'c', 'stable', 'safe', false, false),
   ('es_commits_before_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
@@ -75,10 +121,14 @@ INSERT INTO wanted_functions VALUES
   ('es_read_forwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
   ('es_read_backwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
   ('es_read_stream_support', 'internal', 'internal', 'c', 'volatile', 'safe', false, true),
+  ('es_projection_definitions_changed', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_events_before_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_events_after_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_events_immutable', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_snapshots_before_write', '', 'trigger', 'c', 'volatile', 'unsafe', false, false);
+
+-- Names that several functions have are told apart by their arguments.
+ALTER TABLE wanted_functions ADD overload text GENERATED ALWAYS AS (CASE WHEN name IN ('es_first', 'es_last') THEN arguments ELSE '' END) STORED;
 
 CREATE TEMP TABLE wanted_columns (relation text, number int, name text, type text, is_required boolean, "default" text, "collation" text);
 INSERT INTO wanted_columns VALUES
@@ -130,6 +180,60 @@ INSERT INTO wanted_columns VALUES
   ('es_log_events', 11, 'recorded_at', 'timestamp with time zone', false, NULL, NULL),
   ('es_log_events', 12, 'tx', 'bigint', false, NULL, NULL),
   ('es_log_events', 13, 'ordinal', 'integer', false, NULL, NULL),
+  ('es_projection_definitions', 1, 'id', 'integer', true, 'nextval(''es_projection_id_seq''::regclass)', NULL),
+  ('es_projection_definitions', 2, 'name', 'text', true, NULL, 'C'),
+  ('es_projection_definitions', 3, 'owner', 'name', true, NULL, 'C'),
+  ('es_projection_definitions', 4, 'kind', 'text', true, NULL, 'default'),
+  ('es_projection_definitions', 5, 'query', 'text', false, NULL, 'default'),
+  ('es_projection_definitions', 6, 'statements', 'text[]', false, NULL, 'default'),
+  ('es_projection_definitions', 7, 'handlers', 'jsonb', false, NULL, NULL),
+  ('es_projection_definitions', 8, 'relation', 'regclass', false, NULL, NULL),
+  ('es_projection_definitions', 9, 'state_table', 'regclass', false, NULL, NULL),
+  ('es_projection_definitions', 10, 'tables', 'regclass[]', false, NULL, NULL),
+  ('es_projection_definitions', 11, 'refresh_every', 'interval', false, NULL, NULL),
+  ('es_projection_definitions', 12, 'refresh_concurrently', 'boolean', true, 'false', NULL),
+  ('es_projection_definitions', 13, 'mode', 'text', true, '''async''::text', 'default'),
+  ('es_projection_definitions', 14, 'paused', 'boolean', true, 'false', NULL),
+  ('es_projection_definitions', 15, 'after_position', 'bigint', true, '0', NULL),
+  ('es_projection_definitions', 16, 'on_error', 'text', true, '''stop''::text', 'default'),
+  ('es_projection_definitions', 17, 'max_retries', 'integer', false, NULL, NULL),
+  ('es_projection_definitions', 18, 'batch_size', 'integer', false, NULL, NULL),
+  ('es_projection_definitions', 19, 'partitions', 'integer', true, '1', NULL),
+  ('es_projection_definitions', 20, 'categories', 'text[]', false, NULL, 'default'),
+  ('es_projection_definitions', 21, 'event_types', 'text[]', false, NULL, 'default'),
+  ('es_projection_definitions', 22, 'tenants', 'text[]', false, NULL, 'default'),
+  ('es_projection_definitions', 23, 'settings', 'text[]', true, '''{}''::text[]', 'default'),
+  ('es_projection_definitions', 24, 'created_at', 'timestamp with time zone', true, 'now()', NULL),
+  ('es_checkpoints', 1, 'projection_id', 'integer', true, NULL, NULL),
+  ('es_checkpoints', 2, 'partition', 'integer', true, NULL, NULL),
+  ('es_checkpoints', 3, 'position', 'bigint', true, NULL, NULL),
+  ('es_checkpoints', 4, 'events', 'bigint', true, NULL, NULL),
+  ('es_checkpoints', 5, 'batches', 'bigint', true, NULL, NULL),
+  ('es_checkpoints', 6, 'applied_at', 'timestamp with time zone', true, NULL, NULL),
+  ('es_projection_failures', 1, 'projection_id', 'integer', true, NULL, NULL),
+  ('es_projection_failures', 2, 'partition', 'integer', true, NULL, NULL),
+  ('es_projection_failures', 3, 'attempts', 'integer', true, NULL, NULL),
+  ('es_projection_failures', 4, 'failed', 'boolean', true, NULL, NULL),
+  ('es_projection_failures', 5, 'retry_at', 'timestamp with time zone', false, NULL, NULL),
+  ('es_projection_failures', 6, 'error_code', 'text', true, NULL, 'default'),
+  ('es_projection_failures', 7, 'error_message', 'text', true, NULL, 'default'),
+  ('es_projection_failures', 8, 'error_detail', 'text', false, NULL, 'default'),
+  ('es_projection_failures', 9, 'error_context', 'text', false, NULL, 'default'),
+  ('es_projection_failures', 10, 'first_position', 'bigint', false, NULL, NULL),
+  ('es_projection_failures', 11, 'last_position', 'bigint', false, NULL, NULL),
+  ('es_projection_failures', 12, 'failed_at', 'timestamp with time zone', true, NULL, NULL),
+  ('es_dead_letters', 1, 'projection_id', 'integer', true, NULL, NULL),
+  ('es_dead_letters', 2, 'position', 'bigint', true, NULL, NULL),
+  ('es_dead_letters', 3, 'partition', 'integer', true, NULL, NULL),
+  ('es_dead_letters', 4, 'tenant_id', 'text', true, NULL, 'C'),
+  ('es_dead_letters', 5, 'stream_id', 'text', true, NULL, 'C'),
+  ('es_dead_letters', 6, 'version', 'bigint', true, NULL, NULL),
+  ('es_dead_letters', 7, 'event_type', 'text', true, NULL, 'C'),
+  ('es_dead_letters', 8, 'attempts', 'integer', true, NULL, NULL),
+  ('es_dead_letters', 9, 'error_code', 'text', true, NULL, 'default'),
+  ('es_dead_letters', 10, 'error_message', 'text', true, NULL, 'default'),
+  ('es_dead_letters', 11, 'error_detail', 'text', false, NULL, 'default'),
+  ('es_dead_letters', 12, 'failed_at', 'timestamp with time zone', true, NULL, NULL),
   ('es_event', 1, 'position', 'bigint', false, NULL, NULL),
   ('es_event', 2, 'stream_id', 'text', false, NULL, 'C'),
   ('es_event', 3, 'version', 'bigint', false, NULL, NULL),
@@ -149,6 +253,11 @@ INSERT INTO wanted_indexes VALUES
   ('es_commits_pkey', 'es_commits', true, true, 'first_position'),
   ('es_commits_tx_range_idx', 'es_commits', false, false, 'tx_range'),
   ('es_sequencer_state_pkey', 'es_sequencer_state', true, true, 'system_identifier, database_oid, store_oid'),
+  ('es_checkpoints_pkey', 'es_checkpoints', true, true, 'projection_id, partition, "position"'),
+  ('es_dead_letters_pkey', 'es_dead_letters', true, true, 'projection_id, "position"'),
+  ('es_projection_definitions_name_key', 'es_projection_definitions', true, false, 'name'),
+  ('es_projection_definitions_pkey', 'es_projection_definitions', true, true, 'id'),
+  ('es_projection_failures_pkey', 'es_projection_failures', true, true, 'projection_id, partition'),
   ('es_snapshots_pkey', 'es_snapshots', true, true, 'tenant_id, stream_id, version, aggregate');
 
 CREATE TEMP TABLE wanted_triggers (name text, relation text, definition text, enabled "char");
@@ -160,6 +269,7 @@ INSERT INTO wanted_triggers VALUES
   ('zz_es_commits_before_insert', 'es_commits', 'BEFORE INSERT FOR EACH ROW EXECUTE FUNCTION es_commits_before_insert()', 'A'),
   ('es_commits_immutable', 'es_commits', 'BEFORE DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION es_commits_immutable()', 'A'),
   ('es_commits_immutable_row', 'es_commits', 'BEFORE DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_commits_immutable()', 'A'),
+  ('es_projection_definitions_changed', 'es_projection_definitions', 'AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION es_projection_definitions_changed()', 'A'),
   ('zz_es_snapshots_before_write', 'es_snapshots', 'BEFORE INSERT OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_snapshots_before_write()', 'O');
 
 CREATE TEMP TABLE wanted_settings (name text, type text, context text, "default" text, minimum text, maximum text);
@@ -173,6 +283,12 @@ INSERT INTO wanted_settings VALUES
   ('event_store.sequencer_batch_transactions', 'integer', 'sighup', '10000', '1', '1000000'),
   ('event_store.sequencer_batch_wal', 'integer', 'sighup', '65536', '64', '2147483647'),
   ('event_store.launcher_nap_time', 'integer', 'sighup', '60000', '100', '3600000'),
+  ('event_store.max_projection_workers', 'integer', 'sighup', '4', '1', '64'),
+  ('event_store.max_projections', 'integer', 'postmaster', '256', '1', '100000'),
+  ('event_store.projection_batch_size', 'integer', 'sighup', '10000', '1', '1000000'),
+  ('event_store.projection_max_retries', 'integer', 'sighup', '5', '0', '1000000'),
+  ('event_store.projection_retry_time', 'integer', 'sighup', '1000', '1', '3600000'),
+  ('event_store.projections', 'bool', 'sighup', 'on', NULL, NULL),
   ('event_store.notify', 'bool', 'sighup', 'on', NULL, NULL);
 
 -- ---------------------------------------------------------------------------
@@ -199,7 +315,8 @@ CREATE TEMP VIEW functions AS
          l.lanname::text AS language,
          CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
          CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END AS parallel,
-         p.prosecdef AS is_definer, p.proisstrict AS is_strict, p.proconfig AS settings, p.proowner AS owner, p.proacl AS acl
+         p.prosecdef AS is_definer, p.proisstrict AS is_strict, p.proconfig AS settings, p.proowner AS owner, p.proacl AS acl,
+         CASE WHEN p.proname IN ('es_first', 'es_last') THEN pg_get_function_arguments(p.oid) ELSE '' END AS overload
     FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang;
 
 CREATE TEMP VIEW relations AS
@@ -232,14 +349,16 @@ SELECT plan((SELECT 6 * count(*) FROM wanted_functions)::int
 SELECT is(extversion, es_version(), 'library and SQL have the same version') FROM pg_extension WHERE extname = 'event_store';
 SELECT ok(NOT extrelocatable, 'is not relocatable') FROM pg_extension WHERE extname = 'event_store';
 SELECT set_eq($$ SELECT unnest(extconfig)::regclass::text AS name, unnest(extcondition) AS condition FROM pg_extension WHERE extname = 'event_store' $$,
-              $$ VALUES ('es_events', ''), ('es_snapshots', ''), ('es_commits', ''), ('es_tx_seq', '') $$,
-              'pg_dump saves all events, all snapshots, the ledger and the sequence');
+              $$ VALUES ('es_events', ''), ('es_snapshots', ''), ('es_commits', ''), ('es_tx_seq', ''),
+                        ('es_projection_id_seq', ''), ('es_projection_definitions', ''), ('es_checkpoints', ''), ('es_projection_failures', ''), ('es_dead_letters', '') $$,
+              'pg_dump saves all events, all snapshots, the ledger, projections and the sequences');
 SELECT isnt(obj_description(oid, 'pg_extension'), NULL, 'the extension has a comment') FROM pg_extension WHERE extname = 'event_store';
 
 -- Everything that it has, and nothing else.
-SELECT set_eq($$ SELECT name FROM functions $$, $$ SELECT name FROM wanted_functions $$, 'functions');
+SELECT set_eq($$ SELECT name, overload FROM functions $$, $$ SELECT name, overload FROM wanted_functions $$, 'functions');
 SELECT set_eq($$ SELECT name, kind::text FROM relations $$, $$ VALUES ('es_events', 'r'), ('es_snapshots', 'r'), ('es_commits', 'r'), ('es_sequencer_state', 'r'), ('es_store_key', 'r'),
-                        ('es_log_events', 'f'), ('es_log', 'v'), ('es_sequencer', 'v'), ('es_projections', 'v'), ('es_tx_seq', 'S') $$,
+                        ('es_log_events', 'f'), ('es_log', 'v'), ('es_sequencer', 'v'), ('es_projections', 'v'), ('es_tx_seq', 'S'),
+                        ('es_projection_definitions', 'r'), ('es_checkpoints', 'r'), ('es_projection_failures', 'r'), ('es_dead_letters', 'r'), ('es_projection_id_seq', 'S') $$,
               'tables, views and sequences');
 SELECT set_eq($$ SELECT typname::text FROM members m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid $$,
               $$ VALUES ('es_event') $$, 'types');
@@ -268,15 +387,15 @@ SELECT is_empty($$ SELECT name FROM functions WHERE owner <> (SELECT extowner FR
 -- ---------------------------------------------------------------------------
 
 SELECT is(f.name || '(' || f.arguments || ') -> ' || f.result, w.name || '(' || w.arguments || ') -> ' || w.result, w.name || ': signature')
-  FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
-SELECT is(f.language, w.language, w.name || ': language ' || w.language) FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
-SELECT is(f.volatility, w.volatility, w.name || ': ' || w.volatility) FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
-SELECT is(f.parallel, w.parallel, w.name || ': parallel ' || w.parallel) FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
+  FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
+SELECT is(f.language, w.language, w.name || ': language ' || w.language) FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
+SELECT is(f.volatility, w.volatility, w.name || ': ' || w.volatility) FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
+SELECT is(f.parallel, w.parallel, w.name || ': parallel ' || w.parallel) FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
 SELECT is(concat_ws(', ', CASE WHEN f.is_definer THEN 'definer' ELSE 'invoker' END, CASE WHEN f.is_strict THEN 'strict' END),
           concat_ws(', ', CASE WHEN w.is_definer THEN 'definer' ELSE 'invoker' END, CASE WHEN w.is_strict THEN 'strict' END),
           w.name || ': whose rights count, and what NULL does')
-  FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
-SELECT isnt(obj_description(f.oid, 'pg_proc'), NULL, w.name || ': comment') FROM wanted_functions w LEFT JOIN functions f USING (name) ORDER BY name;
+  FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
+SELECT isnt(obj_description(f.oid, 'pg_proc'), NULL, w.name || ': comment') FROM wanted_functions w LEFT JOIN functions f USING (name, overload) ORDER BY name, overload;
 
 SELECT is_empty($$ SELECT name FROM functions WHERE is_definer AND settings IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
                 'functions with the rights of their owner have a safe search_path');
@@ -330,7 +449,9 @@ SELECT set_eq($$ SELECT indexrelid::regclass::text FROM pg_index x JOIN relation
 SELECT set_eq($$ SELECT conname::text AS name, obj_description(c.oid, 'pg_constraint') IS NOT NULL AS has_comment
                    FROM pg_constraint c JOIN relations r ON r.oid = c.conrelid WHERE contype <> 'n' $$,
               $$ VALUES ('es_events_pkey', true), ('es_events_tx_ordinal_key', true), ('es_snapshots_pkey', true), ('es_commits_pkey', true),
-                        ('es_sequencer_state_pkey', true) $$,
+                        ('es_sequencer_state_pkey', true), ('es_projection_definitions_pkey', true), ('es_projection_definitions_name_key', true),
+                        ('es_projection_definitions_kind_check', true), ('es_projection_definitions_mode_check', true), ('es_projection_definitions_on_error_check', true),
+                        ('es_projection_definitions_partitions_check', true), ('es_checkpoints_pkey', true), ('es_projection_failures_pkey', true), ('es_dead_letters_pkey', true) $$,
               'constraints, each with a comment');
 
 -- ---------------------------------------------------------------------------

@@ -133,6 +133,16 @@ let_go($table);
 let_go($lock);
 counts_are_exact($node, $db, 'after the locks', qw(first second third slow));
 
+# One that somebody runs by hand, in a transaction that goes on.
+append($node, $db, 10);
+counts_are_exact($node, $db, 'before one is run by hand', 'first');
+my $by_hand = holder($node, $db, "SELECT es_run_projections('first')");
+append($node, $db, 10);
+succeeds($node, $db, "SELECT es_wait('first', '50 ms')", 'f', 'a task that a session has locked stands still');
+counts_are_exact($node, $db, 'the others do not', qw(second third slow));
+let_go($by_hand);
+counts_are_exact($node, $db, 'when the session has let go', 'first');
+
 # The pg_sleep is stopped with its worker; the definition goes.
 $node->safe_psql($db, "DELETE FROM es_projection_definitions WHERE name = 'asleep'");
 $node->safe_psql($db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'asleep'");
@@ -356,6 +366,27 @@ counts_are_exact($tight, 'other', 'another database gets its share', 'first');
 append($tight, $db, 10);
 counts_are_exact($tight, $db, 'fewer workers', qw(first second third fourth fifth sixth));
 is(log_count($tight, 'more projection worker'), 1, 'that is logged once');
+
+# No process at all is left.
+$tight->append_conf('postgresql.conf', "max_worker_processes = 3\nevent_store.max_projections = 2\n");
+$tight->restart;
+append($tight, $db, 10);
+append($tight, 'other', 10);
+$tight->wait_for_log(qr/DETAIL:  Projections of \d databases? do not run/);
+my @answers = map { outcome($tight, $_, "SELECT es_wait(NULL, '60 s')") } $db, 'other';
+like("@answers", qr/PE007: projections are not running\nDETAIL:  There is no worker process/, 'es_wait says so');
+
+# Too little room in shared memory: it only costs knowledge.
+$tight->append_conf('postgresql.conf', 'max_worker_processes = 20');
+$tight->restart;
+counts_are_exact($tight, $db, 'most tasks have no place in shared memory', qw(first second third fourth fifth sixth));
+$tight->wait_for_log(qr/WARNING:  no room in shared memory for the progress of \d+ projection/);
+for (1 .. 3)
+{
+	append($tight, $db, 10);
+	counts_are_exact($tight, $db, 'and again', qw(first second third fourth fifth sixth));
+}
+is($tight->safe_psql($db, "SELECT count(*) FROM es_projections WHERE state = 'waiting' AND lag_events = 0 AND events = 60"), '6', 'es_projections knows it from the tables');
 log_is_clean($tight);
 $tight->stop;
 
