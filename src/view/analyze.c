@@ -126,6 +126,7 @@ order_aggregates(Analysis *analysis)
 
 		if (!es_view_aggregate_is_ordered(analysis->store, aggref))
 			continue;
+		es_view_check_order(&analysis->parsed, aggref);
 		if (order == NIL)
 			order = es_view_order(&analysis->parsed, aggref);
 		es_view_order_aggregate(analysis->store, aggref, order);

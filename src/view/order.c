@@ -23,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
@@ -319,6 +320,98 @@ find_functions(Query *query, Node *item, List *found)
 		}
 	}
 	return found;
+}
+
+/* ---------- rows whose order is not known ---------- */
+
+/*
+ * May a subquery return several rows?
+ */
+static bool
+returns_several(const Query *query)
+{
+	const Const *limit = (const Const *) query->limitCount;
+
+	if (limit != NULL && IsA(limit, Const) && !limit->constisnull &&
+		DatumGetInt64(limit->constvalue) <= 1)
+		return false;
+	if (query->hasTargetSRFs || query->setOperations != NULL)
+		return true;
+	if (query->hasAggs && query->groupClause == NIL && query->groupingSets == NIL)
+		return false;
+	return query->jointree->fromlist != NIL;
+}
+
+/*
+ * Finds relations in FROM that are made of an event and may have several rows,
+ * which have no number: list of integers.  Tables that are joined are thought
+ * to have one row for an event.
+ */
+static List *
+find_unnumbered(const EsLogLevel *level, Node *item, bool hidden, List *found)
+{
+	ListCell   *lc;
+
+	if (IsA(item, FromExpr))
+	{
+		foreach(lc, ((FromExpr *) item)->fromlist)
+			found = find_unnumbered(level, lfirst(lc), hidden, found);
+	}
+	else if (IsA(item, JoinExpr))
+	{
+		JoinExpr   *join = (JoinExpr *) item;
+		int			before = list_length(found);
+
+		hidden |= join->alias != NULL;
+		found = find_unnumbered(level, join->larg, hidden, found);
+		found = find_unnumbered(level, join->rarg, hidden, found);
+		if (list_length(found) > before)
+			found = lappend_int(found, join->rtindex);
+	}
+	else
+	{
+		int			rtindex = castNode(RangeTblRef, item)->rtindex;
+		RangeTblEntry *rte = rt_fetch(rtindex, level->query->rtable);
+
+		if (rtindex == level->rtindex)
+			return found;
+		if ((rte->rtekind == RTE_SUBQUERY && returns_several(rte->subquery)) ||
+			(rte->rtekind == RTE_VALUES && list_length(rte->values_lists) > 1) ||
+			rte->rtekind == RTE_TABLEFUNC ||
+			(rte->rtekind == RTE_FUNCTION && hidden))
+			found = lappend_int(found, rtindex);
+	}
+	return found;
+}
+
+void
+es_view_check_order(const EsParsed *parsed, Aggref *aggregate)
+{
+	ListCell   *lc;
+
+	/* The user says in which order the rows of an event come. */
+	if (list_length(aggregate->aggorder) > 1)
+		return;
+
+	foreach(lc, parsed->levels)
+	{
+		EsLogLevel *level = lfirst(lc);
+		List	   *rows = find_unnumbered(level, (Node *) level->query->jointree, false, NIL);
+		Bitmapset  *used = pull_varnos(NULL, (Node *) aggregate->args);
+		ListCell   *lc2;
+
+		foreach(lc2, rows)
+		{
+			/* what is used of subqueries is not known here */
+			if (foreach_current_index(lc) == 0 && !bms_is_member(lfirst_int(lc2), used))
+				continue;
+			es_view_refuse((Node *) aggregate,
+						   psprintf("aggregate \"%s\" over a subquery that returns several rows for an event",
+									get_func_name(aggregate->aggfnoid)),
+						   "The order of the rows of one event is not known.",
+						   "Call a function that returns rows in FROM itself, or write ORDER BY position and a number of the row in the aggregate.");
+		}
+	}
 }
 
 List *

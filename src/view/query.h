@@ -166,6 +166,11 @@ extern bool es_view_uses_position(const EsStore *store,
  */
 extern List *es_view_order(EsParsed *parsed, Aggref *aggregate);
 
+/*
+ * Raises 0A000 for an aggregate of rows that es_view_order has no number for.
+ */
+extern void es_view_check_order(const EsParsed *parsed, Aggref *aggregate);
+
 /* ---------- aggregate.c ---------- */
 
 /*
