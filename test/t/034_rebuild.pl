@@ -188,7 +188,7 @@ nothing_is_left('and nothing else');
 $rebuild->{run}->kill_kill;
 
 ($rebuild, $pid) = begin_statement("SELECT es_rebuild('gated')", 'advisory');
-PostgreSQL::Test::Utils::system_log('kill', '-9', $pid) == 0 or die "cannot kill $pid";
+kill('KILL', $pid) == 1 or die "cannot kill $pid";
 wait_for_server($node);
 $_->{run}->kill_kill for $rebuild, $gate;
 is(value('SELECT count(*) FROM gated'), (split /\|/, $before)[0], 'killed, as well');
