@@ -3,7 +3,7 @@
 -- for a second version of each row, so that the index does not grow with updates: what
 -- that costs would hide everything else.
 -- psql variable: count, of the projections of each kind.
-CREATE TEMP TABLE work (kind text, columns text, deposited text, withdrawn text);
+CREATE TEMP TABLE work (kind text, columns text, deposited text, withdrawn text, partitions int DEFAULT 1);
 INSERT INTO work VALUES
   ('upsert', '(account text COLLATE "C" PRIMARY KEY, balance numeric NOT NULL, entries bigint NOT NULL) WITH (fillfactor = 50)',
    $$INSERT INTO %I AS a VALUES (event.stream_id, (event.data->>'amount')::numeric, 1)
@@ -13,6 +13,9 @@ INSERT INTO work VALUES
   ('insert', '("position" bigint PRIMARY KEY, account text COLLATE "C" NOT NULL, amount numeric NOT NULL)',
    $$INSERT INTO %I VALUES (event.position, event.stream_id, (event.data->>'amount')::numeric)$$,
    $$INSERT INTO %I VALUES (event.position, event.stream_id, -(event.data->>'amount')::numeric)$$);
+
+-- The upsert once more, by two workers; each account is one stream.
+INSERT INTO work SELECT 'split', columns, deposited, withdrawn, 2 FROM work WHERE kind = 'upsert';
 
 -- The loop that people write: the events of a batch, a branch for each type, and
 -- the checkpoint with the commit.
@@ -46,7 +49,7 @@ $f$, kind, columns, format(deposited, kind || '_base'), format(withdrawn, kind |
 
 SELECT format($f$
   CREATE TABLE %1$s %2$s;
-  SELECT es_create_projection(%1$L, handlers => jsonb_build_object('MoneyDeposited', %3$L, 'MoneyWithdrawn', %4$L));
+  SELECT es_create_projection(%1$L, handlers => jsonb_build_object('MoneyDeposited', %3$L, 'MoneyWithdrawn', %4$L), partitions => %5$s);
   SELECT es_pause_projection(%1$L);
-$f$, name, columns, format(deposited, name), format(withdrawn, name))
+$f$, name, columns, format(deposited, name), format(withdrawn, name), partitions)
 FROM work, generate_series(1, :count) AS i, concat(kind, '_', i) AS name \gexec

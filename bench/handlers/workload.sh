@@ -1,7 +1,7 @@
 # Handlers, one SQL statement for each event, against a PL/pgSQL loop with the same.
 #
-# An upsert into 10,000 rows for each event, and a new row for each; both take 10,000
-# events a transaction, and keep a checkpoint. The projections are paused before the
+# An upsert into 10,000 rows for each event, by one worker and by two, and a new row for
+# each; all take 10,000 events a transaction, and keep a checkpoint. The projections are paused before the
 # events are appended, as in catch_up; the loop reads es_log.
 
 handlers_base() {
@@ -33,6 +33,7 @@ workload_handlers() {
 	sql -v count=$((rounds + 1)) -f handlers/prepare.sql >/dev/null
 	projection_fill "$handlers_events"
 	handlers_compare upsert "an upsert for each event"
+	handlers_compare split "an upsert for each event, two partitions"
 	handlers_compare insert "a row for each event"
 	projection_check
 	sequencer_end
