@@ -183,9 +183,11 @@ log_dead_letters(const EsProjection *projection, List *dead)
 		return;
 	ereport(WARNING,
 			(errcode(first->error->sqlerrcode),
-			 errmsg("projection \"%s\" has skipped %d event(s): %s",
-					projection->name, list_length(dead),
-					get_message(first->error)),
+			 errmsg_plural("projection \"%s\" has skipped %d event: %s",
+						   "projection \"%s\" has skipped %d events: %s",
+						   list_length(dead),
+						   projection->name, list_length(dead),
+						   get_message(first->error)),
 			 errdetail("The first one is at position %lld.",
 					   (long long) first->position),
 			 errhint("See es_dead_letters; try them again with es_retry_dead_letters.")));
