@@ -42,7 +42,8 @@ PG_FUNCTION_INFO_V1(es_create_projection);
 /* What a projection's SQL may depend on, and has as its maker had it */
 static const char *const captured_settings[] = {
 	"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits",
-	"bytea_output"
+	"bytea_output", "standard_conforming_strings", "transform_null_equals",
+	"array_nulls"
 };
 
 /* Columns of es_projection_definitions to insert */
