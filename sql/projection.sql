@@ -293,6 +293,34 @@ SELECT es_sequence();
 SELECT es_run_projections('passed');
 SELECT n FROM passed;
 
+-- The settings of who runs projections by hand neither change what they do ...
+CREATE TABLE literal (t text, n bigint);
+SELECT es_create_projection('literal', $$INSERT INTO literal SELECT 'a\\b', count(*) FILTER (WHERE event_type = NULL) FROM es_log$$, after_position => NULL);
+SELECT es_append('c-2', 'Other', '{}');
+SELECT es_sequence();
+\c -
+SET client_min_messages = error;
+SET standard_conforming_strings = off;
+SET transform_null_equals = on;
+SELECT es_run_projections('literal');
+RESET standard_conforming_strings;
+SELECT * FROM literal;
+-- ... nor make them fail: he may cancel, but not refuse to wait.
+BEGIN;
+LOCK TABLE literal;
+PREPARE TRANSACTION 'regress_es_literal';
+SELECT es_append('c-2', 'Other', '{}');
+SELECT es_sequence();
+SET lock_timeout = '1ms';
+SET statement_timeout = '100ms';
+SELECT es_run_projections('literal');
+RESET lock_timeout;
+RESET statement_timeout;
+ROLLBACK PREPARED 'regress_es_literal';
+SELECT count(*) FROM es_projection_failures;
+SELECT es_run_projections('literal');
+SET client_min_messages = warning;
+
 -- What dropping the extension leaves: the read models.
 DROP VIEW regress.projections;
 DROP MATERIALIZED VIEW m;

@@ -41,6 +41,7 @@ apply_settings(const EsProjection *projection)
 	{
 		const char *setting = lfirst(lc);
 		const char *equals = strchr(setting, '=');
+		const char *current;
 		char		name[NAMEDATALEN];
 
 		if (equals == NULL || equals - setting >= NAMEDATALEN)
@@ -49,6 +50,11 @@ apply_settings(const EsProjection *projection)
 					 errmsg("projection \"%s\" has a setting that is none: \"%s\"",
 							projection->name, setting)));
 		strlcpy(name, setting, equals - setting + 1);
+
+		/* Setting some of them is dear. */
+		current = GetConfigOption(name, true, false);
+		if (current != NULL && strcmp(current, equals + 1) == 0)
+			continue;
 		(void) set_config_option(name, equals + 1, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 	}

@@ -43,7 +43,8 @@ PG_FUNCTION_INFO_V1(es_create_projection);
 static const char *const captured_settings[] = {
 	"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits",
 	"bytea_output", "standard_conforming_strings", "transform_null_equals",
-	"array_nulls"
+	"array_nulls", "xmloption", "lc_monetary", "lc_numeric", "lc_time",
+	"default_text_search_config", "row_security"
 };
 
 /* Columns of es_projection_definitions to insert */

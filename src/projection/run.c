@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "projection/projection.h"
 #include "worker/tasks.h"
@@ -57,6 +58,7 @@ es_run_projections(PG_FUNCTION_ARGS)
 	char	   *name = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	List	   *tasks = NIL;
 	int64		events = 0;
+	int			guc_level = NewGUCNestLevel();
 	EsStore		store;
 	ListCell   *lc;
 
@@ -66,6 +68,13 @@ es_run_projections(PG_FUNCTION_ARGS)
 		es_catalog_get_store(&store);	/* raises the error */
 	if (name != NULL)
 		es_projection_check_owner(es_registry_find(&store, name, false));
+
+	/*
+	 * A wait that the caller is not willing to do is no failure of the
+	 * projection; he may cancel.
+	 */
+	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 
 	/* The list may change while they run. */
 	foreach(lc, es_registry_list(&store))
@@ -87,5 +96,6 @@ es_run_projections(PG_FUNCTION_ARGS)
 	foreach(lc, tasks)
 		events += run_task(&store, lfirst(lc));
 	es_tasks_changed();
+	AtEOXact_GUC(false, guc_level);
 	PG_RETURN_INT64(events);
 }
