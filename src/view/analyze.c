@@ -55,8 +55,9 @@ typedef struct AggrefContext
 } AggrefContext;
 
 static bool
-aggref_walker(Node *node, AggrefContext *context)
+aggref_walker(Node *node, void *arg)
 {
+	AggrefContext *context = arg;
 	bool		result;
 
 	if (node == NULL)
@@ -365,8 +366,9 @@ carried_leaf(LeafContext *context, Node *expr)
 }
 
 static Node *
-leaf_mutator(Node *node, LeafContext *context)
+leaf_mutator(Node *node, void *arg)
 {
+	LeafContext *context = arg;
 	EsViewQuery *query = context->analysis->query;
 	ListCell   *lc;
 
@@ -462,8 +464,9 @@ typedef struct FixedContext
 } FixedContext;
 
 static bool
-not_fixed_walker(Node *node, FixedContext *context)
+not_fixed_walker(Node *node, void *arg)
 {
+	FixedContext *context = arg;
 	ListCell   *lc;
 
 	if (node == NULL)

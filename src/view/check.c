@@ -91,8 +91,10 @@ is_in(List *names, const char *name)
 }
 
 static bool
-count_walker(Node *node, CountContext *context)
+count_walker(Node *node, void *arg)
 {
+	CountContext *context = arg;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, RangeTblEntry))
@@ -125,8 +127,10 @@ reads_log(Node *node, List *ctes)
 }
 
 static bool
-cte_walker(Node *node, List **ctes)
+cte_walker(Node *node, void *arg)
 {
+	List	  **ctes = arg;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, CommonTableExpr))
@@ -283,8 +287,10 @@ refuse_clauses(const Clause *clauses, int n)
  * Name of the first window function of a query.
  */
 static bool
-window_walker(Node *node, char **name)
+window_walker(Node *node, void *arg)
 {
+	char	  **name = arg;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, WindowFunc))
@@ -455,8 +461,10 @@ typedef struct UsesContext
  * numbers will do.
  */
 static bool
-uses_walker(Node *node, UsesContext *context)
+uses_walker(Node *node, void *arg)
 {
+	UsesContext *context = arg;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var))
@@ -653,7 +661,7 @@ check_constant(Const *constant, const CheckContext *context)
 	}
 }
 
-static bool check_walker(Node *node, CheckContext *context);
+static bool check_walker(Node *node, void *arg);
 
 /*
  * Refuses relations of the extension, also when a view of the user's reads
@@ -691,8 +699,10 @@ check_relation(Oid relid, const CheckContext *context)
 }
 
 static bool
-check_walker(Node *node, CheckContext *context)
+check_walker(Node *node, void *arg)
 {
+	CheckContext *context = arg;
+
 	if (node == NULL)
 		return false;
 

@@ -226,8 +226,10 @@ typedef struct WholeRowContext
 } WholeRowContext;
 
 static bool
-whole_row_walker(Node *node, WholeRowContext *context)
+whole_row_walker(Node *node, void *arg)
 {
+	WholeRowContext *context = arg;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var))
