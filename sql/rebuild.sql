@@ -258,5 +258,20 @@ SELECT es_sequence();
 SELECT es_rebuild('streams') = es_head_position() AS all;
 SELECT count(*) FROM streams WHERE stream_id = 'new-1';
 
+-- SQL that looks into the table itself by an index, and finds nothing there.
+CREATE TABLE kinds (event_type text PRIMARY KEY, n bigint NOT NULL);
+SELECT es_create_projection('kinds', 'UPDATE public.kinds SET n = n + 1 WHERE event_type = ''New''', tables => '{kinds}', after_position => NULL);
+UPDATE es_projection_definitions SET after_position = 0 WHERE name = 'kinds';
+SET enable_seqscan = off;
+SELECT regress.error_of($$SELECT es_rebuild('kinds')$$);
+RESET enable_seqscan;
+
+-- A projection must not rebuild another one.
+SELECT es_create_projection('outer', 'SELECT es_rebuild(''streams'') FROM es_log LIMIT 1', after_position => NULL);
+SELECT es_append('new-2', 'New', '{}');
+SELECT es_sequence();
+SELECT es_run_projections('outer');
+SELECT f.error_code, f.error_message FROM es_projection_failures f JOIN es_projection_definitions d ON d.id = f.projection_id WHERE d.name = 'outer';
+
 \c :old_database
 DROP DATABASE regress_rebuild;

@@ -292,6 +292,8 @@ es_discard_dead_letters(PG_FUNCTION_ARGS)
 											  "es_discard_dead_letters()");
 	int64		position = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1);
 
+	/* A rebuild looks at them under the same locks. */
+	es_task_lock_all(projection);
 	PG_RETURN_INT64(delete_letters(&store, projection,
 								   PG_ARGISNULL(1) ? NULL : &position));
 }

@@ -187,6 +187,52 @@ check_unchanged(const EsStore *store, const EsProjection *old)
 				 errhint("Rebuild it again.")));
 }
 
+/*
+ * Returns the next dead letter from a cell on that is not beyond a position, or
+ * 0.
+ */
+static int64
+next_dead_letter(List *letters, int *at, int64 upto)
+{
+	int64		position;
+
+	if (*at >= list_length(letters))
+		return 0;
+	position = *(int64 *) list_nth(letters, (*at)++);
+	return position <= upto ? position : 0;
+}
+
+/*
+ * Raises an error if events that the stand-ins have passed were set aside, or
+ * applied after all, in the meantime.  The tasks' locks are held.
+ */
+static void
+check_dead_letters(const EsRebuild *rebuild)
+{
+	List	   *now;
+	int64		before;
+	int64		after;
+	int			i = 0;
+	int			j = 0;
+
+	if (!rebuild->projection->skip)
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	now = es_rebuild_dead_letters(rebuild->store, rebuild->projection);
+	PopActiveSnapshot();
+	do
+	{
+		before = next_dead_letter(rebuild->dead_letters, &i, rebuild->position);
+		after = next_dead_letter(now, &j, rebuild->position);
+		if (before != after)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("dead letters of projection \"%s\" were added or removed while it was being rebuilt",
+							rebuild->projection->name),
+					 errhint("Rebuild it again.")));
+	} while (before != 0);
+}
+
 /* ---------- catching up ---------- */
 
 /*
@@ -287,6 +333,7 @@ complete(EsRebuild *rebuild, int timeout)
 		lock_relation(store->events, ShareLock, timeout);
 	es_task_lock_all(rebuild->projection);
 	check_unchanged(store, rebuild->projection);
+	check_dead_letters(rebuild);
 	head = rebuild->projection->is_inline ? es_mode_final_head(store) :
 		get_head(store);
 	es_shadow_advance(rebuild, head);
@@ -355,6 +402,7 @@ es_rebuild_begin(FunctionCallInfo fcinfo, const char *what, EsStore *store)
 	char	   *name = es_arg_projection_name(fcinfo, 0);
 
 	PreventCommandIfReadOnly(what);
+	es_apply_refuse_nested(what);
 	if (!es_catalog_lock_store(store))
 		es_catalog_get_store(store);	/* raises the error */
 	if (IsolationUsesXactSnapshot())

@@ -155,6 +155,7 @@ typedef struct EsRebuild
 	List	   *locked;			/* tables that are in use: OIDs */
 	List	   *heaps;			/* of EsNewHeap *: filled, to be swapped */
 	int64		position;		/* that the stand-ins are at */
+	List	   *dead_letters;	/* at the beginning: int64 *; if it skips */
 	int64		events;
 } EsRebuild;
 

@@ -81,6 +81,12 @@ es_shadow_begin(EsRebuild *rebuild, const EsStore *store,
 										  get_role_oid(projection->owner, false),
 										  false);
 	CommandCounterIncrement();
+	if (projection->skip)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		rebuild->dead_letters = es_rebuild_dead_letters(store, projection);
+		PopActiveSnapshot();
+	}
 }
 
 /*
@@ -96,11 +102,20 @@ count_uses(Oid relid)
 		pg_stat_get_xact_tuples_deleted
 	};
 	int64		n = 0;
+	Relation	rel;
+	ListCell   *lc;
 	int			i;
 
 	for (i = 0; i < (int) lengthof(counters); i++)
 		n += DatumGetInt64(DirectFunctionCall1(counters[i],
 											   ObjectIdGetDatum(relid)));
+
+	/* A scan of an index counts for the index, and may find no row. */
+	rel = table_open(relid, AccessShareLock);
+	foreach(lc, RelationGetIndexList(rel))
+		n += DatumGetInt64(DirectFunctionCall1(pg_stat_get_xact_numscans,
+											   ObjectIdGetDatum(lfirst_oid(lc))));
+	table_close(rel, NoLock);
 	return n;
 }
 
