@@ -103,6 +103,8 @@ OBJS = \
 SQL_PARTS = \
 	src/core/header.sql \
 	src/catalog/tables.sql \
+	src/types/tables.sql \
+	src/aggregate/tables.sql \
 	src/projection/tables.sql \
 	src/log/append.sql \
 	src/log/trigger.sql \

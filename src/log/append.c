@@ -112,11 +112,8 @@ check_expected(const EsStream *stream, int64 expected)
 		es_raise_wrong_version(stream, expected);
 }
 
-/*
- * Appends the events of a call; returns the stream's new version.
- */
-static int64
-append_events(const EsAppend *append)
+int64
+es_append_events(const EsAppend *append)
 {
 	EsStore		store;
 	Relation	events;
@@ -148,11 +145,8 @@ append_events(const EsAppend *append)
 	return result;
 }
 
-/*
- * Raises the errors that an INSERT would raise before it begins.
- */
-static void
-check_may_write(const char *function)
+void
+es_check_may_write(const char *function)
 {
 	PreventCommandIfReadOnly(function);
 	PreventCommandIfParallelMode(function);
@@ -170,10 +164,10 @@ es_append(PG_FUNCTION_ARGS)
 	EsAppend	append;
 	EsNewEvent	event;
 
-	check_may_write("es_append()");
+	es_check_may_write("es_append()");
 	append.events = &event;
 	es_append_args_single(fcinfo, &append);
-	PG_RETURN_INT64(append_events(&append));
+	PG_RETURN_INT64(es_append_events(&append));
 }
 
 /*
@@ -187,9 +181,9 @@ es_append_batch(PG_FUNCTION_ARGS)
 {
 	EsAppend	append;
 
-	check_may_write("es_append_batch()");
+	es_check_may_write("es_append_batch()");
 	es_append_args_batch(fcinfo, &append);
-	PG_RETURN_INT64(append_events(&append));
+	PG_RETURN_INT64(es_append_events(&append));
 }
 
 /*
@@ -201,7 +195,7 @@ es_append_json(PG_FUNCTION_ARGS)
 {
 	EsAppend	append;
 
-	check_may_write("es_append_json()");
+	es_check_may_write("es_append_json()");
 	es_append_args_json(fcinfo, &append);
-	PG_RETURN_INT64(append_events(&append));
+	PG_RETURN_INT64(es_append_events(&append));
 }

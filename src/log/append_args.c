@@ -478,19 +478,12 @@ set_json_ids(EsAppend *append, int nids, int without)
 }
 
 void
-es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append)
+es_append_args_events(const Jsonb *events, EsAppend *append)
 {
-	Jsonb	   *events;
 	int			nids = 0;
 	int			without = 0;
 	ErrorContextCallback context;
 	int			number;
-
-	get_stream(fcinfo, append);
-	if (PG_ARGISNULL(1))
-		raise_null("events");
-	events = PG_GETARG_JSONB_P(1);
-	get_expected(fcinfo, 2, append);
 
 	if (!JB_ROOT_IS_ARRAY(events) || JB_ROOT_IS_SCALAR(events))
 		ereport(ERROR,
@@ -502,8 +495,9 @@ es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append)
 	push_event_context(&context, &number);
 	for (number = 1; number <= append->nevents; number++)
 	{
-		JsonbValue *element = getIthJsonbValueFromContainer(&events->root,
-															number - 1);
+		JsonbValue *element =
+			getIthJsonbValueFromContainer(unconstify(JsonbContainer *, &events->root),
+										  number - 1);
 
 		if (element->type != jbvBinary ||
 			!JsonContainerIsObject(element->val.binary.data))
@@ -516,4 +510,17 @@ es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append)
 	}
 	error_context_stack = context.previous;
 	set_json_ids(append, nids, without);
+}
+
+void
+es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append)
+{
+	Jsonb	   *events;
+
+	get_stream(fcinfo, append);
+	if (PG_ARGISNULL(1))
+		raise_null("events");
+	events = PG_GETARG_JSONB_P(1);
+	get_expected(fcinfo, 2, append);
+	es_append_args_events(events, append);
 }

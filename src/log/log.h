@@ -30,6 +30,7 @@
 
 #include "datatype/timestamp.h"
 #include "fmgr.h"
+#include "utils/jsonb.h"
 #include "utils/relcache.h"
 #include "utils/uuid.h"
 
@@ -243,6 +244,12 @@ extern void es_append_args_single(FunctionCallInfo fcinfo, EsAppend *append);
 extern void es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append);
 extern void es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append);
 
+/*
+ * Fills events, nevents and has_ids of *append from a JSON array of events, as
+ * es_append_json takes it; all else is the caller's.
+ */
+extern void es_append_args_events(const Jsonb *events, EsAppend *append);
+
 /* The metadata that an event without any gets: an empty object. */
 extern Datum es_empty_metadata(void);
 
@@ -261,6 +268,19 @@ extern void es_check_schema_version(int32 schema_version);
  */
 typedef void (*EsAfterAppend) (Relation events, const EsStore *store);
 extern EsAfterAppend es_log_after_append_hook;
+
+/*
+ * Appends the events of a call, as es_append and its siblings do: lock, retry,
+ * expected version, types, insert, inline projections.  Returns the stream's
+ * new version, or that of the first time if it is a retry.
+ */
+extern int64 es_append_events(const EsAppend *append);
+
+/*
+ * Raises 25006 and the like for a function that writes where nothing can be
+ * written.
+ */
+extern void es_check_may_write(const char *function);
 
 /*
  * Raises PE001: the stream is not at the version that the caller expected.
