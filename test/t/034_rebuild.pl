@@ -89,7 +89,7 @@ BEGIN
 		i := i + 1;
 		PERFORM es_append('account-' || (i * 7 + number) % 60, CASE i % 4 WHEN 0 THEN 'Withdrawn' ELSE 'Deposited' END, jsonb_build_object('n', i));
 		IF i % 11 = 0 THEN ROLLBACK; ELSE COMMIT; END IF;
-		PERFORM pg_sleep(0.001);
+		PERFORM es_wait_for_log('10 s');
 	END LOOP;
 END $$;
 SQL
