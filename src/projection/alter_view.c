@@ -140,19 +140,6 @@ static const char *const set_query_sql =
 	"UPDATE %s.es_projection_definitions SET query = $2, relation = $3, state_table = $4 WHERE id = $1";
 
 /*
- * Runs a command; with SPI.
- */
-static void
-run_command(const char *sql)
-{
-	int			result = SPI_execute(sql, false, 0);
-
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
-}
-
-/*
  * Makes arrays of the names and types of columns; of the keys only, if asked.
  */
 static Datum
@@ -307,15 +294,14 @@ begin(Change *change, const EsStore *store, EsProjection *projection,
 
 /*
  * Drops an old table, and puts a new one in its place; either may be missing.
- * With SPI.
  */
 static void
 replace_table(const Change *change, Oid old, Oid new)
 {
 	if (OidIsValid(old) && get_rel_name(old) != NULL)
-		run_command(psprintf("DROP TABLE %s", es_view_relation_name(old)));
+		es_run_command(psprintf("DROP TABLE %s", es_view_relation_name(old)));
 	if (OidIsValid(new))
-		run_command(psprintf("ALTER TABLE %s SET SCHEMA %s",
+		es_run_command(psprintf("ALTER TABLE %s SET SCHEMA %s",
 							 es_view_relation_name(new),
 							 quote_identifier(change->target)));
 }
@@ -333,15 +319,13 @@ replace_tables(Change *change)
 
 	es_run_as(change->rebuild.store, copy, &saved);
 	es_heap_swap(change->rebuild.heaps);
-	SPI_connect();
 	replace_table(change, projection->state_table, copy->state_table);
 	if (change->same_table)
 		copy->relation = projection->relation;
 	else
 		replace_table(change, projection->relation, copy->relation);
 	foreach(lc, change->commands)
-		run_command(lfirst(lc));
-	SPI_finish();
+		es_run_command(lfirst(lc));
 	es_run_as_end(&saved);
 }
 

@@ -40,7 +40,6 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "ledger/ledger.h"
 #include "projection/rebuild.h"
 
 PG_FUNCTION_INFO_V1(es_rebuild);
@@ -59,20 +58,6 @@ PG_FUNCTION_INFO_V1(es_rebuild);
 
 static const char *const forget_sql =
 	"DELETE FROM %s.es_dead_letters WHERE projection_id = $1";
-
-/*
- * Last position of the log, as it is now.
- */
-static int64
-get_head(const EsStore *store)
-{
-	int64		head;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	head = es_ledger_head(store, GetActiveSnapshot());
-	PopActiveSnapshot();
-	return head;
-}
 
 /*
  * Sets the checkpoints of all partitions to a position, and forgets failures.
@@ -335,7 +320,7 @@ complete(EsRebuild *rebuild, int timeout)
 	check_unchanged(store, rebuild->projection);
 	check_dead_letters(rebuild);
 	head = rebuild->projection->is_inline ? es_mode_final_head(store) :
-		get_head(store);
+		es_task_head(store);
 	es_shadow_advance(rebuild, head);
 	es_shadow_copy(rebuild);
 	while (!try_step(lock_tables, rebuild, timeout,
@@ -359,7 +344,7 @@ es_rebuild_catch_up(EsRebuild *rebuild)
 	/* What can be done before, nobody needs to wait for. */
 	for (i = 0; i < MAX_ROUNDS; i++)
 	{
-		head = get_head(rebuild->store);
+		head = es_task_head(rebuild->store);
 		if (head - rebuild->position < ENOUGH)
 			break;
 		es_shadow_advance(rebuild, head);
@@ -475,7 +460,7 @@ refresh(const EsStore *store, EsProjection *projection)
 	int64		head;
 
 	es_task_lock_all(projection);
-	head = get_head(store);
+	head = es_task_head(store);
 	batch->after = projection->after_position;
 	batch->upto = head;
 	PushActiveSnapshot(GetTransactionSnapshot());

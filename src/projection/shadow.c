@@ -41,7 +41,6 @@
 #include "utils/snapmgr.h"
 
 #include "core/compat.h"
-#include "ledger/ledger.h"
 #include "log/log.h"
 #include "projection/rebuild.h"
 
@@ -50,20 +49,6 @@
 
 /* A view takes so many events of the log at once. */
 #define RANGE		1000000
-
-static void
-execute_sql(const char *sql)
-{
-	int			result;
-
-	/* SPI's memory goes with its connection. */
-	SPI_connect();
-	result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
-	SPI_finish();
-}
 
 /* ---------- making ---------- */
 
@@ -177,7 +162,7 @@ es_shadow_make_view(EsRebuild *rebuild, const EsView *view)
 								   quote_qualified_identifier(rebuild->schema, table),
 								   view->needs_state ?
 								   quote_qualified_identifier(rebuild->schema, state) : NULL))
-		execute_sql(lfirst(lc));
+		es_run_command(lfirst(lc));
 	copy->relation = get_shadow(rebuild, table);
 	copy->state_table = view->needs_state ? get_shadow(rebuild, state) : InvalidOid;
 }
@@ -230,7 +215,7 @@ es_shadow_make_tables(EsRebuild *rebuild)
 					(errcode(ERRCODE_UNDEFINED_TABLE),
 					 errmsg("a table of projection \"%s\" does not exist any more",
 							projection->name)));
-		execute_sql(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL)",
+		es_run_command(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL)",
 							 quote_qualified_identifier(rebuild->schema, name),
 							 es_view_relation_name(relid)));
 		columns = es_rebuild_columns(relid);
@@ -248,10 +233,9 @@ es_shadow_fill(EsRebuild *rebuild, int workers)
 	const EsStore *store = rebuild->store;
 	EsRunAs		saved;
 	List	   *heaps;
-	int64		head;
+	int64		head = es_task_head(store);
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	head = es_ledger_head(store, GetActiveSnapshot());
 	heaps = es_view_build(store, rebuild->copy, rebuild->position, head,
 						  workers, &rebuild->events);
 	PopActiveSnapshot();
@@ -418,7 +402,7 @@ move_identity(const EsShadow *shadow, const char *column)
 	const char *name = quote_literal_cstr(column);
 	const char *real = quote_literal_cstr(shadow->real_name);
 
-	execute_sql(psprintf("SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence(%s, %s),"
+	es_run_command(psprintf("SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence(%s, %s),"
 						 " GREATEST(pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s)),"
 						 " pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s))))",
 						 real, name, real, name,
