@@ -285,7 +285,7 @@ begin(Change *change, const EsStore *store, EsProjection *projection,
 	memset(change, 0, sizeof(*change));
 	change->table = es_view_relation_name(projection->relation);
 	change->target = get_namespace_name(get_rel_namespace(projection->relation));
-	es_shadow_begin(&change->rebuild, store, projection);
+	es_shadow_begin(&change->rebuild, store, projection, -1);
 	change->rebuild.copy->query = query;
 	es_run_as(store, projection, &saved);
 	prepare(change, context);
@@ -372,7 +372,7 @@ es_alter_view(PG_FUNCTION_ARGS)
 				 errmsg("projection \"%s\" is not a view", projection->name)));
 
 	begin(&change, &store, projection, text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	es_shadow_fill(&change.rebuild, -1);
+	es_shadow_fill(&change.rebuild);
 	es_rebuild_catch_up(&change.rebuild);
 	replace_tables(&change);
 	changed = write_definition(&store, change.rebuild.copy);

@@ -434,11 +434,11 @@ rebuild_tables(const EsStore *store, EsProjection *projection, int workers)
 	EsRebuild	rebuild;
 	EsRunAs		saved;
 
-	es_shadow_begin(&rebuild, store, projection);
+	es_shadow_begin(&rebuild, store, projection, workers);
 	if (projection->kind == ES_PROJECTION_VIEW)
 	{
 		make_view(&rebuild);
-		es_shadow_fill(&rebuild, workers);
+		es_shadow_fill(&rebuild);
 	}
 	else
 		es_shadow_make_tables(&rebuild);

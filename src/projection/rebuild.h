@@ -42,7 +42,7 @@ typedef struct EsNewHeap
 	Oid			relid;
 	Oid			heap;
 	AttrNumber *columns;		/* of the table, for the columns of the query
-								 * from `first` on */
+								 * from `first` on; NULL when it is filled */
 	int			ncolumns;
 	int			first;
 } EsNewHeap;
@@ -65,8 +65,8 @@ extern EsNewHeap *es_heap_make(const EsProjection *projection, Oid relid,
 							   List *columns);
 
 /*
- * Runs a SELECT, with parallel workers where the planner sees fit, and writes
- * what it returns to one or several heaps: each has the columns of the query
+ * Runs a SELECT, with parallel workers where the planner sees fit and no CHECK
+ * constraint keeps it from it, and writes what it returns to one or several heaps: each has the columns of the query
  * from its `first` on.  Returns the number of rows.
  *
  * Needs SPI, and is to be run as the projection's owner.  CHECK and NOT NULL
@@ -102,7 +102,6 @@ extern List *es_view_build(const EsStore *store, EsProjection *projection,
 						   int64 after, int64 upto, int workers,
 						   int64 *events);
 
-
 /*
  * The same as es_view_source, without dead letters that are to stay such.
  */
@@ -112,6 +111,12 @@ extern char *es_rebuild_source(const EsStore *store,
 /* The positions of its dead letters, a list of int64 *. */
 extern List *es_rebuild_dead_letters(const EsStore *store,
 									 const EsProjection *projection);
+
+/*
+ * Sets how many parallel workers a query may have, for this GUC level; -1: as
+ * the settings say.
+ */
+extern void es_rebuild_set_workers(int workers);
 
 /*
  * Tells how far the projection has come, in the log every few seconds and in
@@ -149,6 +154,7 @@ typedef struct EsRebuild
 	const EsStore *store;
 	EsProjection *projection;	/* as it was at the beginning, pinned */
 	EsProjection *copy;			/* the same over the stand-ins */
+	int			workers;		/* parallel ones; -1: as the settings say */
 	char	   *schema;			/* where these are */
 	Oid			schema_oid;
 	List	   *shadows;		/* of EsShadow * */
@@ -161,7 +167,7 @@ typedef struct EsRebuild
 
 /* Begins a rebuild, and makes a schema for the stand-ins. */
 extern void es_shadow_begin(EsRebuild *rebuild, const EsStore *store,
-							EsProjection *projection);
+							EsProjection *projection, int workers);
 
 /*
  * Makes the stand-ins of a view, as its query, or another one, demands.
@@ -181,7 +187,7 @@ extern void es_shadow_add(EsRebuild *rebuild, Oid relid, Oid shadow,
 extern void es_shadow_make_tables(EsRebuild *rebuild);
 
 /* Fills the stand-ins of a view from the log, to where it ends now. */
-extern void es_shadow_fill(EsRebuild *rebuild, int workers);
+extern void es_shadow_fill(EsRebuild *rebuild);
 
 /*
  * Runs the projection with the stand-ins up to a position.

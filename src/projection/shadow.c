@@ -54,13 +54,14 @@
 
 void
 es_shadow_begin(EsRebuild *rebuild, const EsStore *store,
-				EsProjection *projection)
+				EsProjection *projection, int workers)
 {
 	memset(rebuild, 0, sizeof(*rebuild));
 	rebuild->store = store;
 	rebuild->projection = projection;
 	rebuild->copy = es_projection_copy(projection, projection->settings);
 	rebuild->position = projection->after_position;
+	rebuild->workers = workers;
 	rebuild->schema = psprintf("es_rebuild_%d", projection->id);
 	rebuild->schema_oid = NamespaceCreate(rebuild->schema,
 										  get_role_oid(projection->owner, false),
@@ -228,7 +229,7 @@ es_shadow_make_tables(EsRebuild *rebuild)
 /* ---------- filling ---------- */
 
 void
-es_shadow_fill(EsRebuild *rebuild, int workers)
+es_shadow_fill(EsRebuild *rebuild)
 {
 	const EsStore *store = rebuild->store;
 	EsRunAs		saved;
@@ -237,7 +238,7 @@ es_shadow_fill(EsRebuild *rebuild, int workers)
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	heaps = es_view_build(store, rebuild->copy, rebuild->position, head,
-						  workers, &rebuild->events);
+						  rebuild->workers, &rebuild->events);
 	PopActiveSnapshot();
 	es_run_as(store, rebuild->copy, &saved);
 	es_heap_swap(heaps);
@@ -462,6 +463,7 @@ es_shadow_copy(EsRebuild *rebuild)
 	rebuild->heaps = NIL;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	es_run_as(rebuild->store, rebuild->projection, &saved);
+	es_rebuild_set_workers(rebuild->workers);
 	foreach(lc, rebuild->shadows)
 		rebuild->heaps = lappend(rebuild->heaps,
 								 copy_shadow(rebuild, lfirst(lc)));

@@ -231,6 +231,29 @@ value(q{SELECT es_append('account-1', 'Deposited', '{"n": 1}')});
 succeeds($node, $db, "SELECT es_wait('there', '60 s')", 't', 'and goes on with it when its tables are others of the same names');
 is_verified('there', 'which hold what they should');
 
+# ---------------------------------------------------------------------------
+# Without parallel workers, if asked: also where the new contents are copied.
+# ---------------------------------------------------------------------------
+$offset = -s $node->logfile;
+$node->safe_psql($db, 'ALTER SYSTEM SET log_min_messages = debug1; SELECT pg_reload_conf()');
+$node->wait_for_log(qr/parameter "log_min_messages" changed to "debug1"/, $offset);
+for my $workers (0, 2)
+{
+	my $session = session();
+	my $me = $session->query_safe('SELECT pg_backend_pid()');
+	$session->query_safe('SET max_parallel_maintenance_workers = 0; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0');
+	for my $projection (qw(balance kinds))
+	{
+		$offset = -s $node->logfile;
+		$session->query_safe("SELECT es_rebuild('$projection', $workers)");
+		my $log = substr(slurp_file($node->logfile), $offset);
+		my $found = $log =~ /registering background worker "parallel worker for PID $me"/ ? 'some' : 'none';
+		is($found, $workers ? 'some' : 'none', "es_rebuild('$projection', $workers): parallel workers");
+	}
+	$session->quit;
+}
+$node->safe_psql($db, 'ALTER SYSTEM RESET log_min_messages; SELECT pg_reload_conf()');
+
 log_is_whole($node, $db, 'the log is whole');
 log_is_clean($node);
 $node->stop;

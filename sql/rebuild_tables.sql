@@ -1,0 +1,51 @@
+-- rebuild_tables: es_rebuild and es_alter_view with whatever the tables are like.
+-- In a database of its own, with a sequencer that is called.
+\set SHOW_CONTEXT never
+SELECT current_database() AS old_database \gset
+CREATE DATABASE regress_rebuild_tables;
+\c regress_rebuild_tables
+SET client_min_messages = warning;
+CREATE EXTENSION event_store;
+CREATE SCHEMA regress;
+CREATE FUNCTION regress.error_of(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  message text; detail text; hint text;
+BEGIN
+  EXECUTE command;
+  RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  RETURN concat_ws(E'\n', SQLSTATE || ': ' || message, 'DETAIL: ' || nullif(detail, ''), 'HINT: ' || nullif(hint, ''));
+END $$;
+\pset null '-'
+\pset format unaligned
+SELECT count(es_append('account-' || i % 10, CASE WHEN i % 3 = 0 THEN 'Withdrawn' ELSE 'Deposited' END, jsonb_build_object('n', i))) FROM generate_series(1, 200) i;
+SELECT es_sequence();
+
+-- A CHECK constraint whose function runs SQL, where plans are parallel.
+CREATE TABLE least_count (n bigint);
+INSERT INTO least_count VALUES (1);
+CREATE FUNCTION enough(n bigint) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN n >= (SELECT l.n FROM public.least_count l); END';
+SELECT es_create_view('balance', $$SELECT stream_id, count(*) AS events FROM es_log GROUP BY stream_id$$);
+ALTER TABLE balance ADD CONSTRAINT enough CHECK (enough(events));
+CREATE TABLE line (stream_id text, n int, CHECK (enough(n)));
+SELECT es_create_projection('lines', 'INSERT INTO line SELECT stream_id, (data->>''n'')::int FROM es_log', tables => '{line}');
+SELECT es_run_projections();
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT regress.error_of($$SELECT es_rebuild('balance')$$);
+SELECT regress.error_of($$SELECT es_rebuild('lines')$$);
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+UPDATE least_count SET n = 5;
+SELECT regress.error_of($$SELECT es_rebuild('lines')$$);
+SELECT es_rebuild('balance');
+SELECT count(*), sum(events) FROM balance;
+SELECT count(*), sum(n) FROM line;
+SELECT es_drop_projection('balance'), es_drop_projection('lines');
+DROP TABLE line;
+
+\c :old_database
+DROP DATABASE regress_rebuild_tables;
