@@ -248,7 +248,8 @@ typedef void (*LockingStep) (EsRebuild *rebuild, int timeout);
 
 /*
  * Does a step that takes locks, in a subtransaction; returns false, without
- * the locks, if one could not be taken in time, unless `final`.
+ * the locks, if one could not be taken in time, unless `final`.  The same
+ * errors of the projection's SQL are errors.
  */
 static bool
 try_step(LockingStep step, EsRebuild *rebuild, int timeout, bool final)
@@ -279,8 +280,9 @@ try_step(LockingStep step, EsRebuild *rebuild, int timeout, bool final)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
-		if (final || (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
-					  error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED))
+		if (final || !rebuild->locking ||
+			(error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+			 error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED))
 			ReThrowError(error);
 		FreeErrorData(error);
 	}
@@ -296,8 +298,10 @@ lock_tables(EsRebuild *rebuild, int timeout)
 {
 	ListCell   *lc;
 
+	rebuild->locking = true;
 	foreach(lc, rebuild->locked)
 		lock_relation(lfirst_oid(lc), AccessExclusiveLock, timeout);
+	rebuild->locking = false;
 }
 
 /*
@@ -314,9 +318,11 @@ complete(EsRebuild *rebuild, int timeout)
 	const EsStore *store = rebuild->store;
 	int64		head;
 
+	rebuild->locking = true;
 	if (rebuild->projection->is_inline)
 		lock_relation(store->events, ShareLock, timeout);
 	es_task_lock_all(rebuild->projection);
+	rebuild->locking = false;
 	check_unchanged(store, rebuild->projection);
 	check_dead_letters(rebuild);
 	head = rebuild->projection->is_inline ? es_mode_final_head(store) :

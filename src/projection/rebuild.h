@@ -163,6 +163,7 @@ typedef struct EsRebuild
 	int64		position;		/* that the stand-ins are at */
 	List	   *dead_letters;	/* at the beginning: int64 *; if it skips */
 	int64		events;
+	bool		locking;		/* is it asking for locks of its own? */
 } EsRebuild;
 
 /* Begins a rebuild, and makes a schema for the stand-ins. */
