@@ -50,11 +50,16 @@ PG_FUNCTION_INFO_V1(es_rebuild);
 #define MAX_ROUNDS		10
 #define ENOUGH			1000
 
-/* Milliseconds: how long users of the tables are kept waiting, and left alone */
+/*
+ * Milliseconds: how long users of the tables are kept waiting.  In the first
+ * round from FIRST_WAIT to ROUND_WAIT; the projection's workers wait for all of
+ * it.  In those after it once, longer each time, and all are left alone for as
+ * long in between.
+ */
 #define FIRST_WAIT		200
+#define ROUND_WAIT		800
 #define LONGEST_WAIT	3200
-#define SHORT_PAUSE		100
-#define LONG_PAUSE		1000
+#define PAUSE			100
 
 static const char *const forget_sql =
 	"DELETE FROM %s.es_dead_letters WHERE projection_id = $1";
@@ -330,10 +335,10 @@ complete(EsRebuild *rebuild, int timeout)
 	es_shadow_advance(rebuild, head);
 	es_shadow_copy(rebuild);
 	while (!try_step(lock_tables, rebuild, timeout,
-					 LockTimeout > 0 || timeout >= LONGEST_WAIT))
+					 LockTimeout > 0 || timeout >= ROUND_WAIT))
 	{
-		pause_ms(SHORT_PAUSE);
-		timeout = Min(timeout * 2, LONGEST_WAIT);
+		pause_ms(PAUSE);
+		timeout *= 2;
 	}
 }
 
@@ -342,6 +347,7 @@ es_rebuild_catch_up(EsRebuild *rebuild)
 {
 	bool		patient = LockTimeout <= 0;
 	int			timeout = patient ? FIRST_WAIT : LockTimeout;
+	int			pause;
 	int64		position = rebuild->position;
 	int64		events;
 	int64		head;
@@ -362,12 +368,15 @@ es_rebuild_catch_up(EsRebuild *rebuild)
 	{
 		rebuild->position = position;
 		rebuild->events = events;
+		pause = Max(timeout, ROUND_WAIT);
+		timeout = Min(pause * 2, LONGEST_WAIT);
 		ereport(LOG,
 				(errmsg("rebuild of projection \"%s\" waits for those who use its tables",
 						rebuild->projection->name),
-				 errdetail("It could not lock them, and tries again."),
+				 errdetail("It tries again, and waits for up to %d ms then.",
+						   timeout),
 				 errhidestmt(true)));
-		pause_ms(LONG_PAUSE);
+		pause_ms(pause);
 	}
 }
 

@@ -212,7 +212,9 @@ succeeds($node, $db, q{SET statement_timeout = '30s'; SELECT count(*) > 0 FROM g
 $reader->query_safe(q{SAVEPOINT a; SELECT set_config('statement_timeout', '60s', false)});
 value(q{SELECT es_append('account-1', 'Deposited', '{"n": 1}')});
 is($reader->query_safe(q{SELECT es_wait('gated', '60 s')}), 't', 'the one who reads it waits for the projection, not for ever');
-$node->wait_for_log(qr/rebuild of projection "gated" waits/, $offset);
+$node->wait_for_log(qr/rebuild of projection "gated" waits.*up to 3200 ms/s, $offset);
+is(join(' ', substr(slurp_file($node->logfile), $offset) =~ /and waits for up to (\d+) ms/g), '1600 3200',
+	'which tries for longer each time, and lets the projection go on in between');
 $reader->query_safe('COMMIT');
 finish_statement($rebuild);
 is_verified('gated', 'and the rebuild ends when he does');
