@@ -73,5 +73,16 @@ SELECT es_rebuild('lines');
 SELECT es_drop_projection('lines');
 DROP TABLE line;
 
+-- Identity columns go on behind their last number, in either direction.
+CREATE TABLE numbered (up int GENERATED ALWAYS AS IDENTITY UNIQUE, down int GENERATED ALWAYS AS IDENTITY (INCREMENT -2) UNIQUE, stream_id text);
+SELECT es_create_projection('numbers', 'INSERT INTO numbered (stream_id) SELECT stream_id FROM es_log', tables => '{numbered}');
+SELECT es_run_projections('numbers');
+SELECT count(es_append('more', 'More', '{}')) FROM generate_series(1, 100);
+SELECT es_sequence();
+SELECT es_rebuild('numbers');
+INSERT INTO numbered (stream_id) VALUES ('by hand'), ('by hand');
+SELECT * FROM (SELECT up, down, stream_id, up > lag(up) OVER n AND down < lag(down) OVER n AS on FROM numbered WINDOW n AS (ORDER BY up)) n ORDER BY up DESC LIMIT 3;
+SELECT es_drop_projection('numbers');
+
 \c :old_database
 DROP DATABASE regress_rebuild_tables;

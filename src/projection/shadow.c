@@ -403,11 +403,13 @@ move_identity(const EsShadow *shadow, const char *column)
 	const char *name = quote_literal_cstr(column);
 	const char *real = quote_literal_cstr(shadow->real_name);
 
-	es_run_command(psprintf("SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence(%s, %s),"
-						 " GREATEST(pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s)),"
-						 " pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s))))",
-						 real, name, real, name,
-						 quote_literal_cstr(shadow->name), name));
+	es_run_command(psprintf("SELECT pg_catalog.setval(s.seqrelid::pg_catalog.regclass,"
+							" CASE WHEN s.seqincrement OPERATOR(pg_catalog.>) 0 THEN GREATEST(n.a, n.b) ELSE LEAST(n.a, n.b) END)"
+							" FROM pg_catalog.pg_sequence s, (SELECT pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s)) AS a,"
+							" pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s)) AS b) n"
+							" WHERE s.seqrelid OPERATOR(pg_catalog.=) pg_catalog.pg_get_serial_sequence(%s, %s)::pg_catalog.regclass",
+							real, name, quote_literal_cstr(shadow->name), name,
+							real, name));
 }
 
 static void
