@@ -84,5 +84,30 @@ INSERT INTO numbered (stream_id) VALUES ('by hand'), ('by hand');
 SELECT * FROM (SELECT up, down, stream_id, up > lag(up) OVER n AND down < lag(down) OVER n AS on FROM numbered WINDOW n AS (ORDER BY up)) n ORDER BY up DESC LIMIT 3;
 SELECT es_drop_projection('numbers');
 
+-- Names: of a schema that is there already, of tables in different schemas, and a
+-- search_path without schemas.
+CREATE TABLE line (stream_id text);
+SELECT es_create_projection('lines', 'INSERT INTO line SELECT stream_id FROM es_log', tables => '{line,line}');
+SELECT format('CREATE SCHEMA es_rebuild_%s; CREATE SCHEMA es_rebuild_%s_2', id, id) AS create, format('DROP SCHEMA es_rebuild_%s, es_rebuild_%s_2', id, id) AS drop
+  FROM es_projection_definitions WHERE name = 'lines' \gset
+:create;
+SELECT regress.error_of($$SELECT es_rebuild('lines')$$);
+:drop;
+SELECT count(*) FROM line;
+SELECT nspname FROM pg_namespace WHERE nspname LIKE 'es_rebuild%';
+SELECT es_drop_projection('lines');
+
+CREATE TABLE regress.line (stream_id text);
+SELECT es_create_projection('lines', statements => '{INSERT INTO line SELECT stream_id FROM es_log,INSERT INTO regress.line SELECT stream_id FROM es_log}', tables => '{line,regress.line}');
+SELECT regress.error_of($$SELECT es_rebuild('lines')$$);
+SELECT es_drop_projection('lines');
+
+SELECT es_create_projection('lines', 'SELECT 1', tables => '{line}');
+UPDATE es_projection_definitions SET settings = '{search_path=}', statements = '{INSERT INTO line SELECT ''x'' FROM es_log LIMIT 1}' WHERE name = 'lines';
+SELECT regress.error_of($$SELECT es_rebuild('lines')$$);
+TABLE line;
+SELECT es_drop_projection('lines');
+DROP TABLE line, regress.line;
+
 \c :old_database
 DROP DATABASE regress_rebuild_tables;

@@ -52,6 +52,21 @@
 
 /* ---------- making ---------- */
 
+/*
+ * Returns a name for the schema that nobody has taken.  That of another rebuild
+ * of the projection is not to be seen, but waited for.
+ */
+static char *
+get_schema_name(const EsProjection *projection)
+{
+	char	   *name = psprintf("es_rebuild_%d", projection->id);
+	int			i;
+
+	for (i = 2; OidIsValid(get_namespace_oid(name, true)); i++)
+		name = psprintf("es_rebuild_%d_%d", projection->id, i);
+	return name;
+}
+
 void
 es_shadow_begin(EsRebuild *rebuild, const EsStore *store,
 				EsProjection *projection, int workers)
@@ -62,7 +77,7 @@ es_shadow_begin(EsRebuild *rebuild, const EsStore *store,
 	rebuild->copy = es_projection_copy(projection, projection->settings);
 	rebuild->position = projection->after_position;
 	rebuild->workers = workers;
-	rebuild->schema = psprintf("es_rebuild_%d", projection->id);
+	rebuild->schema = get_schema_name(projection);
 	rebuild->schema_oid = NamespaceCreate(rebuild->schema,
 										  get_role_oid(projection->owner, false),
 										  false);
@@ -183,9 +198,14 @@ redirect(const EsRebuild *rebuild)
 		char	   *setting = lfirst(lc);
 
 		if (strncmp(setting, path, strlen(path)) == 0)
-			setting = psprintf("%s%s, %s", path,
+		{
+			const char *schemas = setting + strlen(path);
+			bool		empty = schemas[strspn(schemas, " ")] == '\0';
+
+			setting = psprintf("%s%s%s%s", path,
 							   quote_identifier(rebuild->schema),
-							   setting + strlen(path));
+							   empty ? "" : ", ", schemas);
+		}
 		settings = lappend(settings, setting);
 	}
 	return settings;
@@ -209,6 +229,7 @@ es_shadow_make_tables(EsRebuild *rebuild)
 	{
 		Oid			relid = lfirst_oid(lc);
 		char	   *name = get_rel_name(relid);
+		Oid			shadow;
 		List	   *columns;
 
 		if (name == NULL)
@@ -216,6 +237,16 @@ es_shadow_make_tables(EsRebuild *rebuild)
 					(errcode(ERRCODE_UNDEFINED_TABLE),
 					 errmsg("a table of projection \"%s\" does not exist any more",
 							projection->name)));
+		if (list_member_oid(rebuild->locked, relid))
+			continue;			/* was named twice */
+		shadow = get_shadow(rebuild, name);
+		if (OidIsValid(shadow))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("projection \"%s\" cannot be rebuilt: two of its tables are called \"%s\"",
+							projection->name, name),
+					 errdetail("A rebuild runs its SQL with other tables of the same names, which it has to find by its search_path."),
+					 errhint("Rename one of them.")));
 		es_run_command(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL)",
 							 quote_qualified_identifier(rebuild->schema, name),
 							 es_view_relation_name(relid)));
