@@ -109,5 +109,18 @@ TABLE line;
 SELECT es_drop_projection('lines');
 DROP TABLE line, regress.line;
 
+-- Generated columns: stored, and virtual where PostgreSQL has them.
+SELECT CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'VIRTUAL' ELSE 'STORED' END AS kind \gset
+CREATE TABLE generated (a int CHECK (twice > a), padding text, twice int NOT NULL GENERATED ALWAYS AS (a * 2) STORED,
+                        long text NOT NULL GENERATED ALWAYS AS (repeat(padding, 1000)) :kind CHECK (length(long) = 1000), b int);
+SELECT es_create_projection('generated', 'INSERT INTO generated (a, padding, b) SELECT version, ''x'', -version FROM es_log', tables => '{generated}');
+SELECT es_rebuild('generated');
+SELECT count(*), bool_and(twice = 2 * a), bool_and(long = repeat('x', 1000)), bool_and(b = - a) FROM generated;
+SELECT :'kind' = 'STORED' OR pg_relation_size('generated') <= 8 * 8192 AS "nothing is stored";
+ALTER TABLE generated ADD CHECK (length(long) < 1000) NOT VALID;
+SELECT regress.error_of($$SELECT es_rebuild('generated')$$) ~ '23514: .*generated_long_check1';
+SELECT es_drop_projection('generated');
+DROP TABLE generated;
+
 \c :old_database
 DROP DATABASE regress_rebuild_tables;

@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "core/compat.h"
 #include "ledger/logscan.h"
 #include "projection/rebuild.h"
 #include "view/view.h"
@@ -127,7 +128,8 @@ es_rebuild_columns(Oid relid)
 
 	for (i = 0; i < desc->natts; i++)
 	{
-		if (!TupleDescAttr(desc, i)->attisdropped)
+		if (!TupleDescAttr(desc, i)->attisdropped &&
+			!is_virtual_column_compat(TupleDescAttr(desc, i)))
 			names = lappend(names, pstrdup(NameStr(TupleDescAttr(desc, i)->attname)));
 	}
 	relation_close(rel, NoLock);

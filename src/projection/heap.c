@@ -68,7 +68,8 @@ find_columns(const EsProjection *projection, Relation rel, List *names,
 		char	   *name = NameStr(TupleDescAttr(desc, i)->attname);
 		int			place = 0;
 
-		if (TupleDescAttr(desc, i)->attisdropped)
+		if (TupleDescAttr(desc, i)->attisdropped ||
+			is_virtual_column_compat(TupleDescAttr(desc, i)))
 			continue;
 		foreach(lc, names)
 		{

@@ -127,7 +127,7 @@ extern void es_progress_begin(const EsProjection *projection, int64 after,
 							  int64 upto);
 extern void es_progress_end(void);
 
-/* Names of a table's columns, as they are (char *). */
+/* Names of a table's columns, but virtual ones, as they are (char *). */
 extern List *es_rebuild_columns(Oid relid);
 
 /* ---------- shadow.c ---------- */
