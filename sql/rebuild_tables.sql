@@ -122,5 +122,36 @@ SELECT regress.error_of($$SELECT es_rebuild('generated')$$) ~ '23514: .*generate
 SELECT es_drop_projection('generated');
 DROP TABLE generated;
 
+-- A table of a view that is another role's, or is gone: found out before it is locked.
+CREATE ROLE regress_rebuild_owner LOGIN;
+GRANT CREATE ON SCHEMA public TO regress_rebuild_owner;
+GRANT USAGE ON SCHEMA regress TO regress_rebuild_owner;
+SELECT es_grant('regress_rebuild_owner', 'admin');
+SET SESSION AUTHORIZATION regress_rebuild_owner;
+SELECT es_create_view('mine', 'SELECT stream_id, avg(version) AS mean FROM es_log GROUP BY stream_id');
+RESET SESSION AUTHORIZATION;
+SELECT state_table AS state FROM es_projection_definitions WHERE name = 'mine' \gset
+CREATE VIEW regress.alter AS SELECT regress.error_of($$SELECT es_alter_view('mine', 'SELECT event_type, avg(version) AS mean FROM es_log GROUP BY event_type')$$);
+GRANT SELECT ON regress.alter TO regress_rebuild_owner;
+ALTER TABLE mine OWNER TO CURRENT_USER;
+SET SESSION AUTHORIZATION regress_rebuild_owner;
+TABLE regress.alter;
+RESET SESSION AUTHORIZATION;
+ALTER TABLE mine OWNER TO regress_rebuild_owner;
+ALTER TABLE :state OWNER TO CURRENT_USER;
+SET SESSION AUTHORIZATION regress_rebuild_owner;
+TABLE regress.alter;
+RESET SESSION AUTHORIZATION;
+DROP TABLE :state;
+SET SESSION AUTHORIZATION regress_rebuild_owner;
+TABLE regress.alter;
+SELECT count(*) FROM es_verify('mine');
+DROP TABLE mine;
+TABLE regress.alter;
+SELECT es_drop_projection('mine');
+RESET SESSION AUTHORIZATION;
+DROP OWNED BY regress_rebuild_owner;
+DROP ROLE regress_rebuild_owner;
+
 \c :old_database
 DROP DATABASE regress_rebuild_tables;

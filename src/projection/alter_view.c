@@ -23,7 +23,6 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -271,8 +270,8 @@ prepare(Change *change, MemoryContext context)
 }
 
 /*
- * Names the table, locks it against changes of its definition, and makes the
- * new ones.
+ * Locks the tables against changes of their definition, before anything that
+ * others would notice, and makes the new ones.
  */
 static void
 begin(Change *change, const EsStore *store, EsProjection *projection,
@@ -281,7 +280,10 @@ begin(Change *change, const EsStore *store, EsProjection *projection,
 	MemoryContext context = CurrentMemoryContext;
 	EsRunAs		saved;
 
-	LockRelationOid(projection->relation, ShareUpdateExclusiveLock);
+	es_heap_lock(projection, projection->relation);
+	if (OidIsValid(projection->state_table) &&
+		get_rel_name(projection->state_table) != NULL)
+		es_heap_lock(projection, projection->state_table);
 	memset(change, 0, sizeof(*change));
 	change->table = es_view_relation_name(projection->relation);
 	change->target = get_namespace_name(get_rel_namespace(projection->relation));

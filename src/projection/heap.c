@@ -125,6 +125,12 @@ open_table(const EsProjection *projection, Oid relid)
 }
 
 void
+es_heap_lock(const EsProjection *projection, Oid relid)
+{
+	table_close(open_table(projection, relid), NoLock);
+}
+
+void
 es_heap_check(const EsProjection *projection, Oid relid, List *columns)
 {
 	Relation	rel = open_table(projection, relid);

@@ -50,12 +50,19 @@ typedef struct EsNewHeap
 /* ---------- heap.c ---------- */
 
 /*
- * Locks a table against changes of its definition, and makes sure that it can
- * get a new heap.
+ * Locks a table against changes of its definition, and makes sure that it is
+ * one, and may be changed.
+ *
+ * Raises 42501 when it does not belong to the projection's owner, 42P01 when
+ * it is not there.
+ */
+extern void es_heap_lock(const EsProjection *projection, Oid relid);
+
+/*
+ * The same, and makes sure that it can get a new heap.
  *
  * columns are names (char *): what will be written.  Raises 55000 when the
- * table has not these columns and no others, 42501 when it does not belong to
- * the projection's owner, 42P01 when it is not there.
+ * table has not these columns and no others.
  */
 extern void es_heap_check(const EsProjection *projection, Oid relid,
 						  List *columns);
