@@ -153,5 +153,47 @@ RESET SESSION AUTHORIZATION;
 DROP OWNED BY regress_rebuild_owner;
 DROP ROLE regress_rebuild_owner;
 
+-- With other columns, es_alter_view makes again for the new table what the old one
+-- had, or refuses by name.
+SELECT es_create_view('last', 'SELECT stream_id, count(*) AS n, es_last(data) AS data FROM es_log GROUP BY stream_id');
+ALTER TABLE last SET (toast.autovacuum_vacuum_threshold = 77, toast.autovacuum_enabled = false, fillfactor = 90);
+ALTER TABLE last REPLICA IDENTITY FULL;
+SELECT es_alter_view('last', 'SELECT stream_id, count(*) AS n, es_last(data) AS data, max(version) AS version FROM es_log GROUP BY stream_id');
+CREATE VIEW regress.table AS
+  SELECT c.relreplident, c.reloptions, t.reloptions AS toast, n.conname FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+    LEFT JOIN pg_constraint n ON n.conrelid = c.oid AND n.contype = 'p' WHERE c.relname = 'last';
+TABLE regress.table;
+ALTER TABLE last REPLICA IDENTITY NOTHING;
+SELECT es_alter_view('last', 'SELECT stream_id, count(*) AS n, es_last(data) AS data FROM es_log GROUP BY stream_id');
+TABLE regress.table;
+ALTER TABLE last REPLICA IDENTITY USING INDEX last_pkey;
+ALTER TABLE last ALTER n SET STATISTICS 5, ALTER stream_id SET (n_distinct = -1);
+ALTER TABLE last ALTER stream_id SET STORAGE EXTERNAL, ALTER data SET COMPRESSION pglz;
+ALTER TABLE last ALTER data SET NOT NULL;
+SET allow_in_place_tablespaces = true;
+CREATE TABLESPACE regress_rebuild_space LOCATION '';
+ALTER TABLE last SET TABLESPACE regress_rebuild_space;
+CREATE ACCESS METHOD regress_heap TYPE TABLE HANDLER heap_tableam_handler;
+SET default_table_access_method = regress_heap;
+SELECT regress.error_of($$SELECT es_alter_view('last', 'SELECT stream_id, max(version) AS version FROM es_log GROUP BY stream_id')$$);
+RESET default_table_access_method;
+DROP ACCESS METHOD regress_heap;
+ALTER TABLE last SET TABLESPACE pg_default;
+DROP TABLESPACE regress_rebuild_space;
+ALTER TABLE last REPLICA IDENTITY DEFAULT;
+ALTER TABLE last ALTER n SET STATISTICS -1, ALTER stream_id RESET (n_distinct);
+ALTER TABLE last ALTER stream_id SET STORAGE EXTENDED, ALTER data SET COMPRESSION DEFAULT;
+ALTER TABLE last ALTER data DROP NOT NULL;
+SELECT es_alter_view('last', 'SELECT stream_id, max(version) AS version FROM es_log GROUP BY stream_id');
+SELECT es_alter_view('last', 'SELECT position, stream_id FROM es_log');
+ALTER TABLE last ALTER stream_id SET NOT NULL;
+SELECT regress.error_of($$SELECT es_alter_view('last', 'SELECT position, stream_id, version FROM es_log')$$);
+ALTER TABLE last ALTER stream_id DROP NOT NULL;
+SELECT es_alter_view('last', 'SELECT position, stream_id, version FROM es_log');
+SELECT es_alter_view('last', 'SELECT count(*) AS n FROM es_log');
+SELECT es_alter_view('last', 'SELECT version, bool_or(false) AS none FROM es_log GROUP BY version');
+SELECT count(*) FROM es_verify('last');
+SELECT es_drop_projection('last');
+
 \c :old_database
 DROP DATABASE regress_rebuild_tables;
