@@ -348,7 +348,8 @@ es_rebuild_catch_up(EsRebuild *rebuild)
 	bool		patient = LockTimeout <= 0;
 	int			timeout = patient ? FIRST_WAIT : LockTimeout;
 	int			pause;
-	int64		position = rebuild->position;
+	List	   *dead_letters;
+	int64		position;
 	int64		events;
 	int64		head;
 	int			i;
@@ -362,10 +363,12 @@ es_rebuild_catch_up(EsRebuild *rebuild)
 		es_shadow_advance(rebuild, head);
 	}
 
+	dead_letters = rebuild->dead_letters;
 	position = rebuild->position;
 	events = rebuild->events;
 	while (!try_step(complete, rebuild, timeout, !patient))
 	{
+		rebuild->dead_letters = dead_letters;
 		rebuild->position = position;
 		rebuild->events = events;
 		pause = Max(timeout, ROUND_WAIT);

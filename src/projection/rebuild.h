@@ -168,7 +168,8 @@ typedef struct EsRebuild
 	List	   *locked;			/* tables that are in use: OIDs */
 	List	   *heaps;			/* of EsNewHeap *: filled, to be swapped */
 	int64		position;		/* that the stand-ins are at */
-	List	   *dead_letters;	/* at the beginning: int64 *; if it skips */
+	List	   *dead_letters;	/* up to there, that they are without: int64 *;
+								 * if it skips */
 	int64		events;
 	bool		locking;		/* is it asking for locks of its own? */
 } EsRebuild;

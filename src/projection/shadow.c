@@ -317,13 +317,12 @@ without_dead_letters(const EsStore *store, EsBatch *batch, List *positions)
  * Makes the next batch: of a view that takes all events, a range of the log.
  */
 static EsBatch *
-next_batch(const EsRebuild *rebuild, int partition, int64 after, int64 upto,
-		   List *dead_letters)
+next_batch(const EsRebuild *rebuild, int partition, int64 after, int64 upto)
 {
 	const EsProjection *copy = rebuild->copy;
 	EsBatch    *batch;
 
-	if (copy->kind == ES_PROJECTION_VIEW && dead_letters == NIL &&
+	if (copy->kind == ES_PROJECTION_VIEW && rebuild->dead_letters == NIL &&
 		copy->filter.categories == NIL && copy->filter.event_types == NIL &&
 		copy->filter.tenants == NIL && copy->partitions == 1)
 	{
@@ -335,7 +334,7 @@ next_batch(const EsRebuild *rebuild, int partition, int64 after, int64 upto,
 	}
 	batch = es_batch_read(rebuild->store, copy, partition, after, upto,
 						  copy->batch_size > 0 ? copy->batch_size : BATCH);
-	return without_dead_letters(rebuild->store, batch, dead_letters);
+	return without_dead_letters(rebuild->store, batch, rebuild->dead_letters);
 }
 
 /*
@@ -347,8 +346,6 @@ advance_partition(const EsRebuild *rebuild, int partition, int64 upto)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "event_store rebuild batch",
 												  ALLOCSET_DEFAULT_SIZES);
-	List	   *dead_letters = rebuild->copy->skip ?
-		es_rebuild_dead_letters(rebuild->store, rebuild->copy) : NIL;
 	int64		after = rebuild->position;
 	int64		events = 0;
 
@@ -359,7 +356,7 @@ advance_partition(const EsRebuild *rebuild, int partition, int64 upto)
 
 		CHECK_FOR_INTERRUPTS();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		batch = next_batch(rebuild, partition, after, upto, dead_letters);
+		batch = next_batch(rebuild, partition, after, upto);
 		if (batch->nevents > 0)
 			es_apply(rebuild->store, rebuild->copy, batch);
 		after = batch->upto;
@@ -374,6 +371,37 @@ advance_partition(const EsRebuild *rebuild, int partition, int64 upto)
 	return events;
 }
 
+/*
+ * Reads the dead letters as they are now: the stand-ins leave them out on their
+ * way to a position.
+ */
+static void
+update_dead_letters(EsRebuild *rebuild, int64 upto)
+{
+	List	   *letters;
+	List	   *passed = NIL;
+	ListCell   *lc;
+
+	if (!rebuild->copy->skip)
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	letters = es_rebuild_dead_letters(rebuild->store, rebuild->copy);
+	PopActiveSnapshot();
+	foreach(lc, rebuild->dead_letters)
+	{
+		if (*(int64 *) lfirst(lc) <= rebuild->position)
+			passed = lappend(passed, lfirst(lc));
+	}
+	foreach(lc, letters)
+	{
+		int64		position = *(int64 *) lfirst(lc);
+
+		if (position > rebuild->position && position <= upto)
+			passed = lappend(passed, lfirst(lc));
+	}
+	rebuild->dead_letters = passed;
+}
+
 void
 es_shadow_advance(EsRebuild *rebuild, int64 upto)
 {
@@ -381,6 +409,7 @@ es_shadow_advance(EsRebuild *rebuild, int64 upto)
 	volatile int64 events = 0;
 	int			i;
 
+	update_dead_letters(rebuild, upto);
 	(void) set_config_option("track_counts", "on", PGC_SUSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	es_progress_begin(rebuild->copy, rebuild->projection->after_position, upto);
