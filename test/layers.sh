@@ -20,7 +20,7 @@ max_function=100
 
 declare -A floor=(
 	[core]=0
-	[catalog]=1 [decode]=1 [worker]=1
+	[catalog]=1 [decode]=1 [jsonschema]=1 [worker]=1
 	[log]=2 [ledger]=2 [snapshot]=2 [privilege]=2
 	[sequencer]=3 [view]=3
 	[launcher]=4 [monitor]=4 [projection]=4
