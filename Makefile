@@ -88,6 +88,13 @@ OBJS = \
 	src/sequencer/wait.o \
 	src/sequencer/wal.o \
 	src/snapshot/snapshot.o \
+	src/types/check.o \
+	src/types/code.o \
+	src/types/define.o \
+	src/types/fingerprint.o \
+	src/types/functions.o \
+	src/types/registry.o \
+	src/types/upcast.o \
 	src/view/aggregate.o \
 	src/view/analyze.o \
 	src/view/check.o \
@@ -108,6 +115,7 @@ SQL_PARTS = \
 	src/types/tables.sql \
 	src/aggregate/tables.sql \
 	src/projection/tables.sql \
+	src/types/types.sql \
 	src/log/append.sql \
 	src/log/trigger.sql \
 	src/ledger/ledger.sql \
