@@ -133,7 +133,7 @@ count_needed(const ForeignScan *plan)
 		if (column != Anum_es_log_events_piece)
 			needed = Max(needed, column - Anum_es_log_events_committed_at);
 	}
-	return needed;
+	return Min(needed, Natts_es_events);
 }
 
 /*

@@ -146,18 +146,17 @@ es_check_read(PG_FUNCTION_ARGS)
 }
 
 /*
- * Returns the function with the arguments of es_read_stream(), as far as it
- * has them; InvalidOid if it is not there.
+ * Returns the function of that name that takes a stream, a version, a number
+ * and, unless InvalidOid, something else; InvalidOid if there is none.
  */
 static Oid
-find_function(const char *name, Oid namespace_oid, int nargs)
+find_function(const char *name, Oid namespace_oid, Oid fourth)
 {
-	Oid			types[] = {TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID};
+	Oid			types[] = {TEXTOID, INT8OID, INT8OID, fourth};
 
-	Assert(nargs <= (int) lengthof(types));
 	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
 						   CStringGetDatum(name),
-						   PointerGetDatum(buildoidvector(types, nargs)),
+						   PointerGetDatum(buildoidvector(types, OidIsValid(fourth) ? 4 : 3)),
 						   ObjectIdGetDatum(namespace_oid));
 }
 
@@ -188,49 +187,63 @@ is_raw(PlannerInfo *root, const Const *raw)
 /*
  * SQL: es_read_stream_support(internal) returns internal
  *
- * Planner support function of es_read_stream(): where the planner knows the
- * direction, and that there is no time limit, it puts the function for that
- * direction in place, and where no event can be read as another, the one that
- * does not ask.  Inlining that costs a third of inlining the one for all.
+ * Planner support function of es_read_stream(): where there is no time limit,
+ * it puts in place the function for the direction, if the planner knows it, and
+ * where no event is to be read as another one, the one that does not ask.
+ * Inlining that costs a third of inlining the one for all cases.
  */
 Datum
 es_read_stream_support(PG_FUNCTION_ARGS)
 {
 	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
 	FuncExpr   *call;
-	Const	   *backwards;
+	Expr	   *backwards;
 	Const	   *until;
 	Const	   *raw;
-	bool		stored;
+	Oid			schema;
 	Oid			funcid;
+	Expr	   *fourth = NULL;
 
 	if (!IsA(request, SupportRequestSimplify) || request->root == NULL)
 		PG_RETURN_POINTER(NULL);
 	call = request->fcall;
-	backwards = (Const *) list_nth(call->args, 3);
-	until = (Const *) list_nth(call->args, 4);
-	raw = (Const *) list_nth(call->args, 5);
+	schema = get_func_namespace(call->funcid);
+	backwards = list_nth(call->args, 3);
+	until = list_nth(call->args, 4);
+	raw = list_nth(call->args, 5);
 
 	/* Without the right to execute it the error should name the function. */
-	if (!IsA(backwards, Const) || !IsA(until, Const) || !until->constisnull ||
-		!IsA(raw, Const) || !may_execute_compat(call->funcid, GetUserId()))
+	if (!IsA(until, Const) || !until->constisnull || !IsA(raw, Const) ||
+		!may_execute_compat(call->funcid, GetUserId()))
 		PG_RETURN_POINTER(NULL);
 
-	stored = is_raw(request->root, raw);
-	if (stored)
-		funcid = find_function(is_true(backwards) ? "es_read_backwards" : "es_read_forwards",
-							   get_func_namespace(call->funcid), 3);
+	if (is_raw(request->root, raw))
+	{
+		if (IsA(backwards, Const))
+			funcid = find_function(is_true((Const *) backwards) ? "es_read_backwards" : "es_read_forwards",
+								   schema, InvalidOid);
+		else
+		{
+			funcid = find_function("es_read_either", schema, BOOLOID);
+			fourth = backwards;
+		}
+	}
+	else if (IsA(backwards, Const))
+	{
+		funcid = find_function(is_true((Const *) backwards) ? "es_upcast_backwards" : "es_upcast_forwards",
+							   schema, TIMESTAMPTZOID);
+		fourth = (Expr *) until;
+	}
 	else
-		funcid = find_function(is_true(backwards) ? "es_upcast_backwards" : "es_upcast_forwards",
-							   get_func_namespace(call->funcid), 4);
+		PG_RETURN_POINTER(NULL);
 	if (!OidIsValid(funcid))
 		PG_RETURN_POINTER(NULL);
 
 	call = copyObject(call);
 	call->funcid = funcid;
 	call->args = list_truncate(call->args, 3);
-	if (!stored)
-		call->args = lappend(call->args, copyObject(until));
+	if (fourth != NULL)
+		call->args = lappend(call->args, copyObject(fourth));
 	PG_RETURN_POINTER(call);
 }
 

@@ -54,6 +54,20 @@ AS 'MODULE_PATHNAME', 'es_version_at';
 COMMENT ON FUNCTION es_version_at(text, timestamptz) IS
   'version of a stream at a time: that of its newest event recorded then or before; 0 when there is none';
 
+-- Where the planner does not know the direction; one of the branches is empty.
+CREATE FUNCTION es_read_either(stream_id text, from_version bigint, max_count bigint, backwards boolean)
+RETURNS SETOF es_event
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
+  SELECT * FROM (
+    SELECT * FROM es_read_forwards($1, $2, $3) WHERE NOT coalesce($4, false)
+    UNION ALL
+    SELECT * FROM es_read_backwards($1, $2, $3) WHERE coalesce($4, false)
+  ) events;
+END;
+COMMENT ON FUNCTION es_read_either(text, bigint, bigint, boolean) IS
+  'the events of a stream in order or in reverse order, as they are stored (what es_read_stream is planned as)';
+
 -- The same up to a time: versions up to that of the time, which is looked up
 -- once.
 CREATE FUNCTION es_read_forwards(stream_id text, from_version bigint, max_count bigint, until timestamptz)
@@ -127,8 +141,9 @@ AS 'MODULE_PATHNAME', 'es_read_stream_support';
 COMMENT ON FUNCTION es_read_stream_support(internal) IS
   'planner support function: puts the function for the case at hand in the place of es_read_stream';
 
--- The body counts only where the planner does not know "backwards" or "raw",
--- or there is a time; all of the branches but one are then empty.
+-- The body counts only where there is a time, or an event can be read as
+-- another and the planner does not know "backwards" or "raw"; all of the
+-- branches but one are then empty.
 CREATE FUNCTION es_read_stream(
   stream_id    text,
   from_version bigint      DEFAULT NULL,

@@ -65,6 +65,7 @@ static const Object objects[] = {
 	{"EXECUTE", "FUNCTION", "es_read_stream(text, bigint, bigint, boolean, timestamptz, boolean)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_forwards(text, bigint, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_backwards(text, bigint, bigint)", READER},
+	{"EXECUTE", "FUNCTION", "es_read_either(text, bigint, bigint, boolean)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_forwards(text, bigint, bigint, timestamptz)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_backwards(text, bigint, bigint, timestamptz)", READER},
 	{"EXECUTE", "FUNCTION", "es_upcast_forwards(text, bigint, bigint, timestamptz)", READER},

@@ -44,6 +44,7 @@ REVOKE ALL ON FUNCTION
   es_read_forwards(text, bigint, bigint),
   es_read_backwards(text, bigint, bigint),
   es_version_at(text, timestamptz),
+  es_read_either(text, bigint, bigint, boolean),
   es_read_forwards(text, bigint, bigint, timestamptz),
   es_read_backwards(text, bigint, bigint, timestamptz),
   es_upcast_forwards(text, bigint, bigint, timestamptz),
