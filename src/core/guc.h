@@ -55,6 +55,16 @@ extern int	es_guc_projection_max_retries;
 /* event_store.projection_retry_time, in milliseconds */
 extern int	es_guc_projection_retry_time;
 
+/* event_store.strict_types */
+typedef enum EsStrictTypes
+{
+	ES_STRICT_TYPES_OFF,		/* what nobody has registered may be appended */
+	ES_STRICT_TYPES_WARN,
+	ES_STRICT_TYPES_ON
+} EsStrictTypes;
+
+extern int	es_guc_strict_types;
+
 /*
  * Defines the settings and reserves their prefix.
  *
