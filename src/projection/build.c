@@ -174,17 +174,20 @@ es_rebuild_set_workers(int workers)
  * Counts the events of a range that the projection takes.
  */
 static int64
-count_events(const EsProjection *projection, const char *source, Oid *types,
-			 Datum *values)
+count_events(const EsStore *store, const EsProjection *projection,
+			 const char *source, Oid *types, Datum *values)
 {
+	/* There may be several rows of an event. */
+	const char *count = es_types_have_upcasters(store) ?
+		"DISTINCT e.position" : "*";
 	bool		isnull;
 
 	if (projection->filter.categories == NIL &&
 		projection->filter.event_types == NIL &&
 		projection->filter.tenants == NIL)
 		return DatumGetInt64(values[1]) - DatumGetInt64(values[0]);
-	(void) SPI_execute_with_args(psprintf("SELECT pg_catalog.count(*) FROM (%s) e",
-										  source),
+	(void) SPI_execute_with_args(psprintf("SELECT pg_catalog.count(%s) FROM (%s) e",
+										  count, source),
 								 2, types, values, NULL, true, 0);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 									   SPI_tuptable->tupdesc, 1, &isnull));
@@ -207,7 +210,7 @@ build(const EsStore *store, EsProjection *projection, int64 after, int64 upto,
 	heaps = make_heaps(projection, view);
 	(void) es_heap_fill(es_view_rows_sql(view, source), lengthof(types), types,
 						values, heaps);
-	*events = count_events(projection, source, types, values);
+	*events = count_events(store, projection, source, types, values);
 	return heaps;
 }
 

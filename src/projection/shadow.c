@@ -292,6 +292,7 @@ without_dead_letters(const EsStore *store, EsBatch *batch, List *positions)
 	result->after = batch->after;
 	result->upto = batch->upto;
 	result->partition = batch->partition;
+	result->to_upcast = batch->to_upcast;
 	slot = MakeSingleTupleTableSlot(batch->tupdesc, &TTSOpsMinimalTuple);
 	tuplestore_rescan(batch->events);
 	while (tuplestore_gettupleslot(batch->events, true, false, slot))
