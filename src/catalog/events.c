@@ -207,6 +207,80 @@ es_events_read_head(Relation events, const EsStore *store,
 	return version;
 }
 
+/*
+ * Finds the newest event of a stream up to a version, and when it was recorded;
+ * returns its version, or 0.
+ *
+ * Versions have no holes, except where a dump is being restored.
+ */
+static int64
+find_up_to(Relation events, const EsStore *store, const EsStreamKey *key,
+		   Snapshot snapshot, int64 version, TimestampTz *recorded_at)
+{
+	StrategyNumber strategy[] = {BTEqualStrategyNumber, BTLessStrategyNumber};
+	Oid			function[] = {F_INT8EQ, F_INT8LT};
+	ScanKeyData keys[3];
+	int64		found = 0;
+	int			i;
+
+	es_events_stream_keys(keys, key);
+	for (i = 0; found == 0 && i < (int) lengthof(strategy); i++)
+	{
+		EsEventScan scan;
+		TupleTableSlot *slot;
+		bool		isnull;
+
+		ScanKeyInit(&keys[2], Anum_es_events_version, strategy[i], function[i],
+					Int64GetDatum(version));
+		es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_PKEY],
+							 snapshot, keys, lengthof(keys));
+		slot = es_events_next(&scan, BackwardScanDirection);
+		if (slot != NULL)
+		{
+			found = DatumGetInt64(slot_getattr(slot, Anum_es_events_version,
+											   &isnull));
+			*recorded_at =
+				DatumGetTimestampTz(slot_getattr(slot, Anum_es_events_recorded_at,
+												 &isnull));
+		}
+		es_events_end_scan(&scan);
+	}
+	return found;
+}
+
+int64
+es_events_version_at(Relation events, const EsStore *store,
+					 const EsStreamKey *key, Snapshot snapshot,
+					 TimestampTz as_of)
+{
+	TimestampTz recorded_at;
+	int64		result = 0;
+	int64		low = 0;			/* up to it all are early enough */
+	int64		high;				/* is too late */
+
+	high = es_events_read_head(events, store, key, snapshot, 0, &recorded_at,
+							   NULL);
+	if (high == 0 || recorded_at <= as_of)
+		return high;
+	while (high - low > 1)
+	{
+		int64		middle = low + (high - low) / 2;
+		int64		version = find_up_to(events, store, key, snapshot, middle,
+										 &recorded_at);
+
+		if (version <= low)
+			low = middle;			/* there are none between them */
+		else if (recorded_at <= as_of)
+		{
+			result = version;
+			low = middle;
+		}
+		else
+			high = version;
+	}
+	return result;
+}
+
 int64
 es_events_find_id(Relation events, const EsStore *store,
 				  const EsStreamKey *key, const pg_uuid_t *id)

@@ -114,6 +114,17 @@ extern int64 es_events_read_head(Relation events, const EsStore *store,
 								 bool *moved);
 
 /*
+ * Finds the newest event of a stream that was recorded at a time or before,
+ * of those that the snapshot shows; returns its version, or 0.
+ *
+ * Looks up about as many events as the number of versions has binary digits:
+ * in a stream recorded_at never goes back.
+ */
+extern int64 es_events_version_at(Relation events, const EsStore *store,
+								  const EsStreamKey *key, Snapshot snapshot,
+								  TimestampTz as_of);
+
+/*
  * Returns the version of the event with that id in the stream, 0 if none.
  *
  * Sees what is committed now and what this transaction did; the stream must
