@@ -12,9 +12,22 @@ MODULE_big  = event_store
 
 OBJS = \
 	src/event_store.o \
+	src/types/stub.o \
+	src/aggregate/cache.o \
+	src/aggregate/check.o \
+	src/aggregate/define.o \
+	src/aggregate/fingerprint.o \
+	src/aggregate/fold.o \
+	src/aggregate/load.o \
+	src/aggregate/prepare.o \
+	src/aggregate/registry.o \
+	src/aggregate/save.o \
+	src/aggregate/state.o \
+	src/aggregate/moment.o \
 	src/core/guc.o \
 	src/core/names.o \
 	src/core/partition.o \
+	src/core/user_code.o \
 	src/core/uuid.o \
 	src/catalog/catalog.o \
 	src/catalog/events.o \
@@ -119,6 +132,7 @@ SQL_PARTS = \
 	src/projection/rebuild.sql \
 	src/projection/wait.sql \
 	src/monitor/projections.sql \
+	src/aggregate/aggregate.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
 
