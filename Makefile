@@ -14,16 +14,21 @@ OBJS = \
 	src/event_store.o \
 	src/types/stub.o \
 	src/aggregate/cache.o \
+	src/aggregate/category.o \
 	src/aggregate/check.o \
 	src/aggregate/define.o \
+	src/aggregate/diff.o \
 	src/aggregate/fingerprint.o \
 	src/aggregate/fold.o \
+	src/aggregate/history.o \
 	src/aggregate/load.o \
+	src/aggregate/moment.o \
 	src/aggregate/prepare.o \
+	src/aggregate/rebuild.o \
 	src/aggregate/registry.o \
 	src/aggregate/save.o \
 	src/aggregate/state.o \
-	src/aggregate/moment.o \
+	src/aggregate/states.o \
 	src/core/guc.o \
 	src/core/names.o \
 	src/core/partition.o \
