@@ -12,7 +12,6 @@ MODULE_big  = event_store
 
 OBJS = \
 	src/event_store.o \
-	src/types/stub.o \
 	src/aggregate/cache.o \
 	src/aggregate/category.o \
 	src/aggregate/check.o \
