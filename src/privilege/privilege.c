@@ -43,7 +43,7 @@ typedef struct Privilege
 } Privilege;
 
 static const Privilege privileges[] = {
-	{"reader", READER, "es_read_stream(text, bigint, bigint, boolean)"},
+	{"reader", READER, "es_read_stream(text, bigint, bigint, boolean, timestamptz, boolean)"},
 	{"writer", WRITER, "es_append(text, text, jsonb, jsonb, bigint, uuid, integer)"},
 	{"admin", READER | WRITER | ADMIN, "es_check()"},
 };
@@ -62,9 +62,15 @@ static const Object objects[] = {
 	{"SELECT", "TABLE", "es_commits", READER},
 	{"SELECT", "TABLE", "es_log_events", READER},
 	{"SELECT", "TABLE", "es_log", READER},
-	{"EXECUTE", "FUNCTION", "es_read_stream(text, bigint, bigint, boolean)", READER},
+	{"EXECUTE", "FUNCTION", "es_read_stream(text, bigint, bigint, boolean, timestamptz, boolean)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_forwards(text, bigint, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_backwards(text, bigint, bigint)", READER},
+	{"EXECUTE", "FUNCTION", "es_read_either(text, bigint, bigint, boolean)", READER},
+	{"EXECUTE", "FUNCTION", "es_read_forwards(text, bigint, bigint, timestamptz)", READER},
+	{"EXECUTE", "FUNCTION", "es_read_backwards(text, bigint, bigint, timestamptz)", READER},
+	{"EXECUTE", "FUNCTION", "es_upcast_forwards(text, bigint, bigint, timestamptz)", READER},
+	{"EXECUTE", "FUNCTION", "es_upcast_backwards(text, bigint, bigint, timestamptz)", READER},
+	{"EXECUTE", "FUNCTION", "es_version_at(text, timestamptz)", READER},
 	{"EXECUTE", "FUNCTION", "es_load_snapshot(text, bigint, text)", READER},
 	{"EXECUTE", "FUNCTION", "es_check_read(text, bigint, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_all(bigint, bigint, text[], text[])", READER},
@@ -79,6 +85,9 @@ static const Object objects[] = {
 	{"EXECUTE", "FUNCTION", "es_tenant()", READER | WRITER},
 	{"EXECUTE", "FUNCTION", "es_version()", READER | WRITER},
 	{"EXECUTE", "FUNCTION", "es_uuid_v7()", READER | WRITER},
+	{"EXECUTE", "FUNCTION", "es_json_schema_is_valid(jsonb, jsonb, jsonb)", READER | WRITER},
+	{"EXECUTE", "FUNCTION", "es_json_schema_problems(jsonb, jsonb, jsonb)", READER | WRITER},
+	{"EXECUTE", "FUNCTION", "es_json_schema_breaks(jsonb, jsonb)", READER | WRITER},
 	{"SELECT", "TABLE", "es_sequencer", READER},
 	{"EXECUTE", "FUNCTION", "es_sequencer_status()", READER},
 	{"EXECUTE", "FUNCTION", "es_stream_partition(text, integer)", READER | WRITER},

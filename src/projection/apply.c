@@ -27,38 +27,8 @@
 #include "utils/rls.h"
 
 #include "core/compat.h"
+#include "core/user_code.h"
 #include "projection/projection.h"
-
-/*
- * Sets what a projection's settings say, until the GUC level ends.
- */
-static void
-apply_settings(const EsProjection *projection)
-{
-	ListCell   *lc;
-
-	foreach(lc, projection->settings)
-	{
-		const char *setting = lfirst(lc);
-		const char *equals = strchr(setting, '=');
-		const char *current;
-		char		name[NAMEDATALEN];
-
-		if (equals == NULL || equals - setting >= NAMEDATALEN)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("projection \"%s\" has a setting that is none: \"%s\"",
-							projection->name, setting)));
-		strlcpy(name, setting, equals - setting + 1);
-
-		/* Setting some of them is dear. */
-		current = GetConfigOption(name, true, false);
-		if (current != NULL && strcmp(current, equals + 1) == 0)
-			continue;
-		(void) set_config_option(name, equals + 1, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	}
-}
 
 void
 es_run_as(const EsStore *store, const EsProjection *projection, EsRunAs *saved)
@@ -92,7 +62,7 @@ es_run_as(const EsStore *store, const EsProjection *projection, EsRunAs *saved)
 
 	saved->guc_level = NewGUCNestLevel();
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
-	apply_settings(projection);
+	es_user_code_apply_settings(projection->settings);
 	SetUserIdAndSecContext(owner,
 						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
@@ -184,7 +154,25 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 void
 es_apply(const EsStore *store, EsProjection *projection, EsBatch *batch)
 {
-	run(store, projection, batch, false);
+	ErrorContextCallback callback;
+	EsBatch		upcast;
+
+	if (!batch->to_upcast)
+	{
+		run(store, projection, batch, false);
+		return;
+	}
+
+	callback.callback = add_context;
+	callback.arg = projection;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	es_batch_upcast(store, projection, batch, &upcast);
+	error_context_stack = callback.previous;
+
+	if (upcast.nevents > 0)
+		run(store, projection, &upcast, false);
+	tuplestore_end(upcast.events);
 }
 
 void

@@ -30,13 +30,17 @@ INSERT INTO wanted_functions VALUES
    'bigint', 'c', 'volatile', 'unsafe', false, false),
   ('es_append_json', 'stream_id text, events jsonb, expected_version bigint DEFAULT NULL::bigint',
    'bigint', 'c', 'volatile', 'unsafe', false, false),
-  ('es_read_stream', 'stream_id text, from_version bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backwards boolean DEFAULT false',
-   'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_stream', 'stream_id text, from_version bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backwards boolean DEFAULT false, until timestamp with time zone DEFAULT NULL::timestamp with time zone, raw boolean DEFAULT false',
+   'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
+  ('es_version_at', 'stream_id text, as_of timestamp with time zone', 'bigint', 'c', 'stable', 'safe', false, false),
   ('es_stream_version', 'stream_id text', 'bigint', 'c', 'stable', 'safe', false, false),
   ('es_category', 'stream_id text', 'text', 'sql', 'immutable', 'safe', false, true),
   ('es_tenant', '', 'text', 'c', 'stable', 'safe', false, false),
   ('es_version', '', 'text', 'c', 'stable', 'safe', false, false),
   ('es_uuid_v7', '', 'uuid', 'c', 'volatile', 'safe', false, false),
+  ('es_json_schema_is_valid', 'schema jsonb, data jsonb, documents jsonb DEFAULT ''{}''::jsonb', 'boolean', 'c', 'immutable', 'safe', false, true),
+  ('es_json_schema_problems', 'schema jsonb, data jsonb, documents jsonb DEFAULT ''{}''::jsonb', 'TABLE(path text, rule text, message text)', 'c', 'immutable', 'safe', false, true),
+  ('es_json_schema_breaks', 'reader jsonb, writer jsonb', 'SETOF text', 'c', 'immutable', 'safe', false, true),
   ('es_save_snapshot', 'stream_id text, version bigint, state jsonb, aggregate text DEFAULT ''''::text',
    'void', 'sql', 'volatile', 'unsafe', true, false),
   ('es_load_snapshot', 'stream_id text, at_version bigint DEFAULT NULL::bigint, aggregate text DEFAULT NULL::text',
@@ -120,6 +124,11 @@ INSERT INTO wanted_functions VALUES
   ('es_check_read', 'stream_id text, version bigint, max_count bigint', 'bigint', 'c', 'immutable', 'safe', false, false),
   ('es_read_forwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
   ('es_read_backwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_either', 'stream_id text, from_version bigint, max_count bigint, backwards boolean', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_forwards', 'stream_id text, from_version bigint, max_count bigint, until timestamp with time zone', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_backwards', 'stream_id text, from_version bigint, max_count bigint, until timestamp with time zone', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_upcast_forwards', 'stream_id text, from_version bigint, max_count bigint, until timestamp with time zone', 'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
+  ('es_upcast_backwards', 'stream_id text, from_version bigint, max_count bigint, until timestamp with time zone', 'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
   ('es_read_stream_support', 'internal', 'internal', 'c', 'volatile', 'safe', false, true),
   ('es_projection_definitions_changed', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_events_before_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
@@ -128,7 +137,7 @@ INSERT INTO wanted_functions VALUES
   ('es_snapshots_before_write', '', 'trigger', 'c', 'volatile', 'unsafe', false, false);
 
 -- Names that several functions have are told apart by their arguments.
-ALTER TABLE wanted_functions ADD overload text GENERATED ALWAYS AS (CASE WHEN name IN ('es_first', 'es_last') THEN arguments ELSE '' END) STORED;
+ALTER TABLE wanted_functions ADD overload text GENERATED ALWAYS AS (CASE WHEN name IN ('es_first', 'es_last', 'es_read_forwards', 'es_read_backwards') THEN arguments ELSE '' END) STORED;
 
 CREATE TEMP TABLE wanted_columns (relation text, number int, name text, type text, is_required boolean, "default" text, "collation" text);
 INSERT INTO wanted_columns VALUES
@@ -167,6 +176,7 @@ INSERT INTO wanted_columns VALUES
   ('es_log', 11, 'recorded_at', 'timestamp with time zone', false, NULL, NULL),
   ('es_log', 12, 'tx', 'bigint', false, NULL, NULL),
   ('es_log', 13, 'ordinal', 'integer', false, NULL, NULL),
+  ('es_log', 14, 'piece', 'bigint', false, NULL, NULL),
   ('es_log_events', 1, 'position', 'bigint', false, NULL, NULL),
   ('es_log_events', 2, 'committed_at', 'timestamp with time zone', false, NULL, NULL),
   ('es_log_events', 3, 'tenant_id', 'text', false, NULL, 'C'),
@@ -180,6 +190,7 @@ INSERT INTO wanted_columns VALUES
   ('es_log_events', 11, 'recorded_at', 'timestamp with time zone', false, NULL, NULL),
   ('es_log_events', 12, 'tx', 'bigint', false, NULL, NULL),
   ('es_log_events', 13, 'ordinal', 'integer', false, NULL, NULL),
+  ('es_log_events', 14, 'piece', 'bigint', false, NULL, NULL),
   ('es_projection_definitions', 1, 'id', 'integer', true, 'nextval(''es_projection_id_seq''::regclass)', NULL),
   ('es_projection_definitions', 2, 'name', 'text', true, NULL, 'C'),
   ('es_projection_definitions', 3, 'owner', 'name', true, NULL, 'C'),
@@ -316,7 +327,7 @@ CREATE TEMP VIEW functions AS
          CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
          CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END AS parallel,
          p.prosecdef AS is_definer, p.proisstrict AS is_strict, p.proconfig AS settings, p.proowner AS owner, p.proacl AS acl,
-         CASE WHEN p.proname IN ('es_first', 'es_last') THEN pg_get_function_arguments(p.oid) ELSE '' END AS overload
+         CASE WHEN p.proname IN ('es_first', 'es_last', 'es_read_forwards', 'es_read_backwards') THEN pg_get_function_arguments(p.oid) ELSE '' END AS overload
     FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang;
 
 CREATE TEMP VIEW relations AS
