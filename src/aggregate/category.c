@@ -93,8 +93,11 @@ es_category_begin(EsCategoryScan *scan, Relation events, const EsStore *store,
 void
 es_category_take_stream(EsCategoryScan *scan, TupleTableSlot *slot)
 {
-	text	   *tenant = DatumGetTextPP(slot->tts_values[Anum_es_events_tenant_id - 1]);
-	text	   *stream = DatumGetTextPP(slot->tts_values[Anum_es_events_stream_id - 1]);
+	bool		isnull;
+	text	   *tenant = DatumGetTextPP(slot_getattr(slot, Anum_es_events_tenant_id,
+													 &isnull));
+	text	   *stream = DatumGetTextPP(slot_getattr(slot, Anum_es_events_stream_id,
+													 &isnull));
 
 	text_to_cstring_buffer(tenant, scan->tenant, sizeof(scan->tenant));
 	text_to_cstring_buffer(stream, scan->stream, sizeof(scan->stream));
