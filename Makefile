@@ -12,6 +12,22 @@ MODULE_big  = event_store
 
 OBJS = \
 	src/event_store.o \
+	src/aggregate/cache.o \
+	src/aggregate/category.o \
+	src/aggregate/check.o \
+	src/aggregate/define.o \
+	src/aggregate/diff.o \
+	src/aggregate/fingerprint.o \
+	src/aggregate/fold.o \
+	src/aggregate/history.o \
+	src/aggregate/load.o \
+	src/aggregate/moment.o \
+	src/aggregate/prepare.o \
+	src/aggregate/rebuild.o \
+	src/aggregate/registry.o \
+	src/aggregate/save.o \
+	src/aggregate/state.o \
+	src/aggregate/states.o \
 	src/core/expression.o \
 	src/core/guc.o \
 	src/core/names.o \
@@ -147,6 +163,7 @@ SQL_PARTS = \
 	src/projection/rebuild.sql \
 	src/projection/wait.sql \
 	src/monitor/projections.sql \
+	src/aggregate/aggregate.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
 
