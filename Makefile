@@ -41,6 +41,7 @@ OBJS = \
 	src/log/append_args.o \
 	src/log/idempotency.o \
 	src/log/insert.o \
+	src/log/metadata.o \
 	src/log/read.o \
 	src/log/stream.o \
 	src/log/trigger.o \
@@ -107,6 +108,7 @@ SQL_PARTS = \
 	src/aggregate/tables.sql \
 	src/projection/tables.sql \
 	src/log/append.sql \
+	src/log/metadata.sql \
 	src/log/trigger.sql \
 	src/ledger/ledger.sql \
 	src/log/read.sql \

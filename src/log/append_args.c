@@ -35,38 +35,6 @@ typedef struct ArrayArg
 	bool	   *nulls;
 } ArrayArg;
 
-Datum
-es_empty_metadata(void)
-{
-	/* an empty object: a container header and nothing behind it */
-	static union
-	{
-		int32		align;
-		char		bytes[VARHDRSZ + sizeof(uint32)];
-	}			empty;
-	Jsonb	   *jsonb = (Jsonb *) empty.bytes;
-
-	if (VARSIZE(jsonb) == 0)
-	{
-		jsonb->root.header = JB_FOBJECT;
-		SET_VARSIZE(jsonb, sizeof(empty.bytes));
-	}
-	return PointerGetDatum(jsonb);
-}
-
-void
-es_check_metadata(Datum metadata)
-{
-	Jsonb	   *jsonb = DatumGetJsonbP(metadata);
-
-	if (!JB_ROOT_IS_OBJECT(jsonb))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("metadata must be a JSON object")));
-	if (PointerGetDatum(jsonb) != metadata)
-		pfree(jsonb);
-}
-
 void
 es_check_schema_version(int32 schema_version)
 {
@@ -161,17 +129,18 @@ set_type(EsNewEvent *event, Datum type)
 }
 
 /*
- * Checks metadata that might be NULL and stores them in *event.
+ * Checks metadata that might be NULL, completes it from the defaults of the
+ * call, and stores it in *event.
  */
 static void
-set_metadata(EsNewEvent *event, Datum metadata, bool isnull)
+set_metadata(EsNewEvent *event, Datum defaults, Datum metadata, bool isnull)
 {
 	if (isnull)
-		event->metadata = es_empty_metadata();
+		event->metadata = defaults;
 	else
 	{
 		es_check_metadata(metadata);
-		event->metadata = metadata;
+		event->metadata = es_metadata_merge(defaults, metadata);
 	}
 }
 
@@ -189,7 +158,8 @@ es_append_args_single(FunctionCallInfo fcinfo, EsAppend *append)
 		raise_null("event data");
 	event->data = PG_GETARG_DATUM(2);
 
-	set_metadata(event, PG_GETARG_DATUM(3), PG_ARGISNULL(3));
+	set_metadata(event, es_metadata_default(), PG_GETARG_DATUM(3),
+				 PG_ARGISNULL(3));
 	get_expected(fcinfo, 4, append);
 
 	append->nevents = 1;
@@ -307,6 +277,7 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 	ArrayArg	versions;
 	bool		has_metadata;
 	bool		has_versions;
+	Datum		defaults;
 	ErrorContextCallback context;
 	int			number;
 
@@ -323,6 +294,7 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 
 	append->nevents = types.n;
 	append->events = palloc(sizeof(EsNewEvent) * Max(types.n, 1));
+	defaults = es_metadata_default();
 	push_event_context(&context, &number);
 	for (number = 1; number <= types.n; number++)
 	{
@@ -331,7 +303,8 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 
 		set_type(event, types.values[i]);
 		event->data = data.values[i];
-		set_metadata(event, has_metadata ? metadata.values[i] : (Datum) 0,
+		set_metadata(event, defaults,
+					 has_metadata ? metadata.values[i] : (Datum) 0,
 					 !has_metadata || metadata.nulls[i]);
 		event->schema_version = (has_versions && !versions.nulls[i]) ?
 			DatumGetInt32(versions.values[i]) : 1;
@@ -380,8 +353,8 @@ json_schema_version(const JsonbValue *value, int number)
  * Reads one key of an event of es_append_json.  *has_id is set with the id.
  */
 static void
-set_json_key(EsNewEvent *event, const JsonbValue *key, JsonbValue *value,
-			 int number, bool *has_id)
+set_json_key(EsNewEvent *event, Datum defaults, const JsonbValue *key,
+			 JsonbValue *value, int number, bool *has_id)
 {
 	const char *name = key->val.string.val;
 	int			len = key->val.string.len;
@@ -400,7 +373,7 @@ set_json_key(EsNewEvent *event, const JsonbValue *key, JsonbValue *value,
 	else if (KEY_IS("data"))
 		event->data = JsonbPGetDatum(JsonbValueToJsonb(value));
 	else if (KEY_IS("metadata"))
-		set_metadata(event, JsonbPGetDatum(JsonbValueToJsonb(value)),
+		set_metadata(event, defaults, JsonbPGetDatum(JsonbValueToJsonb(value)),
 					 value->type == jbvNull);
 	else if (KEY_IS("schema_version"))
 	{
@@ -429,7 +402,8 @@ set_json_key(EsNewEvent *event, const JsonbValue *key, JsonbValue *value,
  * Reads one event of es_append_json; returns whether it has an id.
  */
 static bool
-set_json_event(EsNewEvent *event, JsonbContainer *object, int number)
+set_json_event(EsNewEvent *event, Datum defaults, JsonbContainer *object,
+			   int number)
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
@@ -439,7 +413,7 @@ set_json_event(EsNewEvent *event, JsonbContainer *object, int number)
 
 	event->type = (Datum) 0;
 	event->data = (Datum) 0;
-	event->metadata = es_empty_metadata();
+	event->metadata = defaults;
 	event->schema_version = 1;
 
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
@@ -447,7 +421,7 @@ set_json_event(EsNewEvent *event, JsonbContainer *object, int number)
 		if (token != WJB_KEY)
 			continue;
 		(void) JsonbIteratorNext(&it, &value, true);
-		set_json_key(event, &key, &value, number, &has_id);
+		set_json_key(event, defaults, &key, &value, number, &has_id);
 	}
 
 	if (event->type == (Datum) 0)
@@ -478,7 +452,7 @@ set_json_ids(EsAppend *append, int nids, int without)
 }
 
 void
-es_append_args_events(const Jsonb *events, EsAppend *append)
+es_append_args_events(const Jsonb *events, Datum defaults, EsAppend *append)
 {
 	int			nids = 0;
 	int			without = 0;
@@ -502,7 +476,7 @@ es_append_args_events(const Jsonb *events, EsAppend *append)
 		if (element->type != jbvBinary ||
 			!JsonContainerIsObject(element->val.binary.data))
 			raise_json_event(number, "is not an object");
-		if (set_json_event(&append->events[number - 1],
+		if (set_json_event(&append->events[number - 1], defaults,
 						   element->val.binary.data, number))
 			nids++;
 		else if (without == 0)
@@ -522,5 +496,5 @@ es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append)
 		raise_null("events");
 	events = PG_GETARG_JSONB_P(1);
 	get_expected(fcinfo, 2, append);
-	es_append_args_events(events, append);
+	es_append_args_events(events, es_metadata_default(), append);
 }

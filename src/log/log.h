@@ -9,6 +9,7 @@
  *	  The way of an append:
  *
  *	  append_args.c   arguments of one call  -> EsAppend
+ *	  metadata.c      metadata that they need not state
  *	  stream.c        lock on the stream, its head
  *	  idempotency.c   is this a retry?
  *	  append.c        is the expected version right? who decides
@@ -246,18 +247,47 @@ extern void es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append);
 
 /*
  * Fills events, nevents and has_ids of *append from a JSON array of events, as
- * es_append_json takes it; all else is the caller's.
+ * es_append_json takes it; all else is the caller's.  defaults is the metadata
+ * that completes theirs, es_metadata_default() or more.
  */
-extern void es_append_args_events(const Jsonb *events, EsAppend *append);
+extern void es_append_args_events(const Jsonb *events, Datum defaults,
+								  EsAppend *append);
 
-/* The metadata that an event without any gets: an empty object. */
+/* Raises 22023 unless the schema version is 1 or greater. */
+extern void es_check_schema_version(int32 schema_version);
+
+/* ---------- metadata.c ---------- */
+
+/*
+ * An event that makes somebody append others.
+ */
+typedef struct EsCause
+{
+	pg_uuid_t	event_id;
+	Datum		metadata;		/* jsonb */
+} EsCause;
+
+/*
+ * From now on, what this process appends has been caused by the event (NULL: by
+ * none); returns what was set before, for the caller to set again, after an
+ * error too.  The event is the caller's.
+ */
+extern const EsCause *es_append_set_cause(const EsCause *cause);
+
+/*
+ * Returns the metadata of an event that states none: what its cause and the
+ * settings say.  es_empty_metadata() if they say nothing.
+ */
+extern Datum es_metadata_default(void);
+
+/* Returns given, with the keys of defaults that it lacks. */
+extern Datum es_metadata_merge(Datum defaults, Datum given);
+
+/* An empty object, always at the same place. */
 extern Datum es_empty_metadata(void);
 
 /* Raises 22023 unless the jsonb is an object. */
 extern void es_check_metadata(Datum metadata);
-
-/* Raises 22023 unless the schema version is 1 or greater. */
-extern void es_check_schema_version(int32 schema_version);
 
 /* ---------- append.c ---------- */
 

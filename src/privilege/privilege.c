@@ -79,6 +79,7 @@ static const Object objects[] = {
 	{"EXECUTE", "FUNCTION", "es_tenant()", READER | WRITER},
 	{"EXECUTE", "FUNCTION", "es_version()", READER | WRITER},
 	{"EXECUTE", "FUNCTION", "es_uuid_v7()", READER | WRITER},
+	{"EXECUTE", "FUNCTION", "es_cause(jsonb, uuid)", READER | WRITER},
 	{"SELECT", "TABLE", "es_sequencer", READER},
 	{"EXECUTE", "FUNCTION", "es_sequencer_status()", READER},
 	{"EXECUTE", "FUNCTION", "es_stream_partition(text, integer)", READER | WRITER},

@@ -27,6 +27,8 @@
 #include "utils/rls.h"
 
 #include "core/compat.h"
+#include "core/guc.h"
+#include "log/log.h"
 #include "projection/projection.h"
 
 /*
@@ -152,6 +154,7 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 {
 	ErrorContextCallback callback;
 	EsRunAs		saved;
+	const EsCause *cause;
 
 	callback.callback = add_context;
 	callback.arg = projection;
@@ -162,6 +165,11 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 	es_run_as(store, projection, &saved);
 	SPI_connect();
 	depth++;
+
+	/* What a session has set is for its own events, and inline for theirs. */
+	if (batch == NULL || !batch->is_inline)
+		es_guc_clear_metadata();
+	cause = es_append_set_cause(NULL);
 	PG_TRY();
 	{
 		if (check)
@@ -172,6 +180,7 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 	PG_FINALLY();
 	{
 		depth--;
+		(void) es_append_set_cause(cause);
 	}
 	PG_END_TRY();
 	SPI_finish();
