@@ -12,9 +12,11 @@ MODULE_big  = event_store
 
 OBJS = \
 	src/event_store.o \
+	src/core/expression.o \
 	src/core/guc.o \
 	src/core/names.o \
 	src/core/partition.o \
+	src/core/user_code.o \
 	src/core/uuid.o \
 	src/catalog/catalog.o \
 	src/catalog/events.o \

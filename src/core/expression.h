@@ -46,4 +46,22 @@ extern Expr *es_expression_parse(const char *text, const char *what,
 extern ExprState *es_expression_prepare(Expr *expr, ParamListInfo params,
 										bool *trusted);
 
+/*
+ * The first half of that: what is planned can be kept and made ready to run
+ * again, as long as no function changes.
+ */
+extern Expr *es_expression_plan(Expr *expr, bool *trusted);
+
+/*
+ * Returns the name, as a list of strings, that a text is; NIL if it is more
+ * than a name, qualified and quoted or not.
+ */
+extern List *es_sql_parse_name(const char *text);
+
+/*
+ * Makes errors point into the text that is parsed, and not into the statement
+ * that it came with; until the caller puts error_context_stack back.
+ */
+extern void es_sql_push_text(ErrorContextCallback *callback, const char *text);
+
 #endif							/* ES_CORE_EXPRESSION_H */

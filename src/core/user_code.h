@@ -26,7 +26,7 @@ typedef struct EsUserCode
 {
 	Oid			userid;
 	int			sec_context;
-	int			guc_level;		/* 0: no setting was changed */
+	int			guc_level;
 	bool		read_only;		/* XactReadOnly */
 } EsUserCode;
 

@@ -28,39 +28,9 @@
 
 #include "core/compat.h"
 #include "core/guc.h"
+#include "core/user_code.h"
 #include "log/log.h"
 #include "projection/projection.h"
-
-/*
- * Sets what a projection's settings say, until the GUC level ends.
- */
-static void
-apply_settings(const EsProjection *projection)
-{
-	ListCell   *lc;
-
-	foreach(lc, projection->settings)
-	{
-		const char *setting = lfirst(lc);
-		const char *equals = strchr(setting, '=');
-		const char *current;
-		char		name[NAMEDATALEN];
-
-		if (equals == NULL || equals - setting >= NAMEDATALEN)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("projection \"%s\" has a setting that is none: \"%s\"",
-							projection->name, setting)));
-		strlcpy(name, setting, equals - setting + 1);
-
-		/* Setting some of them is dear. */
-		current = GetConfigOption(name, true, false);
-		if (current != NULL && strcmp(current, equals + 1) == 0)
-			continue;
-		(void) set_config_option(name, equals + 1, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	}
-}
 
 void
 es_run_as(const EsStore *store, const EsProjection *projection, EsRunAs *saved)
@@ -94,7 +64,7 @@ es_run_as(const EsStore *store, const EsProjection *projection, EsRunAs *saved)
 
 	saved->guc_level = NewGUCNestLevel();
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
-	apply_settings(projection);
+	es_user_code_apply_settings(projection->settings);
 	SetUserIdAndSecContext(owner,
 						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
