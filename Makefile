@@ -114,6 +114,7 @@ SQL_PARTS = \
 	src/log/trigger.sql \
 	src/ledger/ledger.sql \
 	src/log/read.sql \
+	src/log/trace.sql \
 	src/ledger/log.sql \
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \

@@ -78,11 +78,8 @@ push_event_context(ErrorContextCallback *callback, int *number)
 	error_context_stack = callback;
 }
 
-/*
- * Fills the stream of the call from its first argument.
- */
-static void
-get_stream(FunctionCallInfo fcinfo, EsAppend *append)
+void
+es_append_args_stream(FunctionCallInfo fcinfo, EsAppend *append)
 {
 	text	   *stream;
 
@@ -94,11 +91,8 @@ get_stream(FunctionCallInfo fcinfo, EsAppend *append)
 						   VARSIZE_ANY_EXHDR(stream));
 }
 
-/*
- * Fills the expected version of the call from the argument given.
- */
-static void
-get_expected(FunctionCallInfo fcinfo, int arg, EsAppend *append)
+void
+es_append_args_expected(FunctionCallInfo fcinfo, int arg, EsAppend *append)
 {
 	if (PG_ARGISNULL(arg))
 	{
@@ -149,7 +143,7 @@ es_append_args_single(FunctionCallInfo fcinfo, EsAppend *append)
 {
 	EsNewEvent *event = append->events;
 
-	get_stream(fcinfo, append);
+	es_append_args_stream(fcinfo, append);
 	if (PG_ARGISNULL(1))
 		raise_null("event type");
 	set_type(event, PG_GETARG_DATUM(1));
@@ -160,7 +154,7 @@ es_append_args_single(FunctionCallInfo fcinfo, EsAppend *append)
 
 	set_metadata(event, es_metadata_default(), PG_GETARG_DATUM(3),
 				 PG_ARGISNULL(3));
-	get_expected(fcinfo, 4, append);
+	es_append_args_expected(fcinfo, 4, append);
 
 	append->nevents = 1;
 	append->has_ids = !PG_ARGISNULL(5);
@@ -281,7 +275,7 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 	ErrorContextCallback context;
 	int			number;
 
-	get_stream(fcinfo, append);
+	es_append_args_stream(fcinfo, append);
 	if (!get_array(fcinfo, 1, "event types", -1, &types))
 		raise_null("event types");
 	if (!get_array(fcinfo, 2, "event data", types.n, &data))
@@ -289,7 +283,7 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 	check_no_nulls(&types, "event types");
 	check_no_nulls(&data, "event data");
 	has_metadata = get_array(fcinfo, 3, "metadata", types.n, &metadata);
-	get_expected(fcinfo, 4, append);
+	es_append_args_expected(fcinfo, 4, append);
 	has_versions = get_array(fcinfo, 6, "schema versions", types.n, &versions);
 
 	append->nevents = types.n;
@@ -491,10 +485,10 @@ es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append)
 {
 	Jsonb	   *events;
 
-	get_stream(fcinfo, append);
+	es_append_args_stream(fcinfo, append);
 	if (PG_ARGISNULL(1))
 		raise_null("events");
 	events = PG_GETARG_JSONB_P(1);
-	get_expected(fcinfo, 2, append);
+	es_append_args_expected(fcinfo, 2, append);
 	es_append_args_events(events, es_metadata_default(), append);
 }

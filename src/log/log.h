@@ -246,6 +246,14 @@ extern void es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append);
 extern void es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append);
 
 /*
+ * Fill the stream, from the first argument, and the expected version, from the
+ * argument given, as all of them do.
+ */
+extern void es_append_args_stream(FunctionCallInfo fcinfo, EsAppend *append);
+extern void es_append_args_expected(FunctionCallInfo fcinfo, int arg,
+									EsAppend *append);
+
+/*
  * Fills events, nevents and has_ids of *append from a JSON array of events, as
  * es_append_json takes it; all else is the caller's.  defaults is the metadata
  * that completes theirs, es_metadata_default() or more.
@@ -280,6 +288,12 @@ extern const EsCause *es_append_set_cause(const EsCause *cause);
  */
 extern Datum es_metadata_default(void);
 
+/*
+ * The same for an event that a command with the id has caused: that is its
+ * causation id, unless an event is known to be behind it.
+ */
+extern Datum es_metadata_default_of_command(const pg_uuid_t *command_id);
+
 /* Returns given, with the keys of defaults that it lacks. */
 extern Datum es_metadata_merge(Datum defaults, Datum given);
 
@@ -311,6 +325,15 @@ extern int64 es_append_events(const EsAppend *append);
  * written.
  */
 extern void es_check_may_write(const char *function);
+
+/*
+ * Raises the error for a stream that is not as the caller expects.
+ *
+ * A version that the caller stated is compared with what is there now; in a
+ * transaction with a snapshot of its own, also the right version is wrong if
+ * the transaction cannot see it.
+ */
+extern void es_check_expected(const EsStream *stream, int64 expected);
 
 /*
  * Raises PE001: the stream is not at the version that the caller expected.

@@ -208,6 +208,24 @@ es_metadata_default(void)
 }
 
 Datum
+es_metadata_default_of_command(const pg_uuid_t *command_id)
+{
+	Datum		defaults = es_metadata_default();
+	JsonbParseState *state = NULL;
+
+	if (current_cause != NULL)
+		return defaults;
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_string(&state, ES_METADATA_CAUSATION_ID,
+				DatumGetCString(DirectFunctionCall1(uuid_out,
+													UUIDPGetDatum(command_id))));
+	return es_metadata_merge(defaults,
+							 JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state,
+																			 WJB_END_OBJECT,
+																			 NULL))));
+}
+
+Datum
 es_metadata_merge(Datum defaults, Datum given)
 {
 	/* The empty object is always the same one. */

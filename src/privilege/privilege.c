@@ -71,6 +71,7 @@ static const Object objects[] = {
 	{"EXECUTE", "FUNCTION", "es_read_category(text, bigint, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_check_read_all(bigint, bigint, text[], text[])", READER},
 	{"EXECUTE", "FUNCTION", "es_check_read_category(text, bigint, bigint)", READER},
+	{"EXECUTE", "FUNCTION", "es_trace(text)", READER},
 	{"EXECUTE", "FUNCTION", "es_head_position()", READER},
 	{"EXECUTE", "FUNCTION", "es_position(text, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_commit_entries(bigint, bytea)", READER},

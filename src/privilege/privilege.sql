@@ -46,6 +46,7 @@ REVOKE ALL ON FUNCTION
   es_read_backwards(text, bigint, bigint),
   es_read_stream_support(internal),
   es_read_stream(text, bigint, bigint, boolean),
+  es_trace(text),
   es_check(),
   es_sequence(),
   es_wait_for_log(interval),
