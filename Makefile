@@ -13,6 +13,18 @@ MODULE_big  = event_store
 OBJS = \
 	src/event_store.o \
 	src/core/expression.o \
+	src/types/stub.o \
+	src/aggregate/cache.o \
+	src/aggregate/check.o \
+	src/aggregate/define.o \
+	src/aggregate/fingerprint.o \
+	src/aggregate/fold.o \
+	src/aggregate/load.o \
+	src/aggregate/prepare.o \
+	src/aggregate/registry.o \
+	src/aggregate/save.o \
+	src/aggregate/state.o \
+	src/aggregate/moment.o \
 	src/core/guc.o \
 	src/core/names.o \
 	src/core/partition.o \
@@ -124,6 +136,7 @@ SQL_PARTS = \
 	src/projection/rebuild.sql \
 	src/projection/wait.sql \
 	src/monitor/projections.sql \
+	src/aggregate/aggregate.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
 

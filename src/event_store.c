@@ -11,6 +11,7 @@
 
 #include "fmgr.h"
 
+#include "aggregate/aggregate.h"
 #include "catalog/catalog.h"
 #include "core/guc.h"
 #include "launcher/launcher.h"
@@ -35,6 +36,7 @@ _PG_init(void)
 	es_guc_init();
 	es_catalog_init();
 	es_xact_init();
+	es_aggregate_init();
 	es_inline_init();
 	es_worker_init();
 	es_launcher_init();

@@ -207,6 +207,79 @@ es_events_read_head(Relation events, const EsStore *store,
 	return version;
 }
 
+/*
+ * Looks at one event of a stream: does it count?  One that is not there does
+ * not.
+ */
+static bool
+event_counts(EsEventScan *scan, ScanKey keys, int64 version,
+			 EsEventCounts counts, void *arg)
+{
+	TupleTableSlot *slot;
+
+	keys[2].sk_argument = Int64GetDatum(version);
+	index_rescan(scan->scan, keys, 3, NULL, 0);
+	slot = es_events_next(scan, ForwardScanDirection);
+	return slot != NULL && counts(slot, arg);
+}
+
+int64
+es_events_find_last(Relation events, const EsStore *store,
+					const EsStreamKey *key, Snapshot snapshot,
+					EsEventCounts counts, void *arg)
+{
+	EsEventScan scan;
+	ScanKeyData keys[3];
+	int64		found = 0;		/* counts, or is before the first */
+	int64		beyond;			/* does not count */
+
+	beyond = es_events_read_head(events, store, key, snapshot, 0, NULL,
+								 NULL) + 1;
+
+	es_events_stream_keys(keys, key);
+	ScanKeyInit(&keys[2], Anum_es_events_version, BTEqualStrategyNumber,
+				F_INT8EQ, Int64GetDatum(0));
+	es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_PKEY],
+						 snapshot, keys, 3);
+
+	/* As a rule it is the newest. */
+	if (beyond > 1 && event_counts(&scan, keys, beyond - 1, counts, arg))
+		found = beyond - 1;
+	while (found + 1 < beyond)
+	{
+		int64		version = found + (beyond - found) / 2;
+
+		if (event_counts(&scan, keys, version, counts, arg))
+			found = version;
+		else
+			beyond = version;
+	}
+	es_events_end_scan(&scan);
+	return found;
+}
+
+/*
+ * Was the event recorded at or before the time?
+ */
+static bool
+recorded_by(TupleTableSlot *slot, void *arg)
+{
+	bool		isnull;
+	Datum		recorded_at = slot_getattr(slot, Anum_es_events_recorded_at,
+										   &isnull);
+
+	return DatumGetTimestampTz(recorded_at) <= *(TimestampTz *) arg;
+}
+
+int64
+es_events_version_at(Relation events, const EsStore *store,
+					 const EsStreamKey *key, Snapshot snapshot,
+					 TimestampTz as_of)
+{
+	return es_events_find_last(events, store, key, snapshot, recorded_by,
+							   &as_of);
+}
+
 int64
 es_events_find_id(Relation events, const EsStore *store,
 				  const EsStreamKey *key, const pg_uuid_t *id)

@@ -36,6 +36,7 @@ int			es_guc_max_projections = 256;
 int			es_guc_projection_batch_size = 10000;
 int			es_guc_projection_max_retries = 5;
 int			es_guc_projection_retry_time = 1000;
+int			es_guc_state_cache_size = 4096;
 
 /*
  * Accepts a tenant id that es_events could store.
@@ -382,6 +383,30 @@ define_projection_settings(void)
 							NULL, NULL, NULL);
 }
 
+/*
+ * Defines the settings of aggregates.
+ */
+static void
+define_aggregate_settings(void)
+{
+	/*
+	 * event_store.state_cache_size: how much memory a session may use for the
+	 * states of aggregates that it has seen last.  0 keeps none.
+	 *
+	 * Too small: a busy session folds from the snapshot again.  Too big:
+	 * memory, in each session.
+	 */
+	DefineCustomIntVariable("event_store.state_cache_size",
+							"Memory of a session for states of aggregates.",
+							"A session that has a state of a stream only reads the events after it. 0 keeps none.",
+							&es_guc_state_cache_size,
+							4096,
+							0, MAX_KILOBYTES,
+							PGC_USERSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
 void
 es_guc_init(void)
 {
@@ -424,6 +449,7 @@ es_guc_init(void)
 	define_sequencer_settings();
 	define_launcher_settings();
 	define_projection_settings();
+	define_aggregate_settings();
 	MarkGUCPrefixReserved("event_store");
 }
 

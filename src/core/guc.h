@@ -55,6 +55,9 @@ extern int	es_guc_projection_max_retries;
 /* event_store.projection_retry_time, in milliseconds */
 extern int	es_guc_projection_retry_time;
 
+/* event_store.state_cache_size, in kilobytes */
+extern int	es_guc_state_cache_size;
+
 /*
  * Keys of an event's metadata that have a setting of their name:
  * event_store.correlation_id and so on.
