@@ -32,6 +32,10 @@ OBJS = \
 	src/core/uuid.o \
 	src/catalog/catalog.o \
 	src/catalog/events.o \
+	src/command/answer.o \
+	src/command/command_id.o \
+	src/command/decide.o \
+	src/command/execute.o \
 	src/decode/feed.o \
 	src/decode/feed_json.o \
 	src/decode/feed_options.o \
@@ -131,6 +135,7 @@ SQL_PARTS = \
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
+	src/command/command.sql \
 	src/view/view.sql \
 	src/projection/projection.sql \
 	src/projection/rebuild.sql \

@@ -112,6 +112,7 @@ static const Object objects[] = {
 	{"EXECUTE", "FUNCTION", "es_append(text, text, jsonb, jsonb, bigint, uuid, integer)", WRITER},
 	{"EXECUTE", "FUNCTION", "es_append_batch(text, text[], jsonb[], jsonb[], bigint, uuid[], integer[])", WRITER},
 	{"EXECUTE", "FUNCTION", "es_append_json(text, jsonb, bigint)", WRITER},
+	{"EXECUTE", "FUNCTION", "es_execute(text, jsonb, uuid, bigint, jsonb, text)", WRITER},
 	{"EXECUTE", "FUNCTION", "es_save_snapshot(text, bigint, jsonb, text)", WRITER},
 	{"EXECUTE", "FUNCTION", "es_delete_snapshots(text, bigint, text)", WRITER},
 	{"INSERT", "TABLE", "es_events", ADMIN},

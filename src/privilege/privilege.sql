@@ -24,6 +24,7 @@ REVOKE ALL ON FUNCTION
   es_append_batch(text, text[], jsonb[], jsonb[], bigint, uuid[], integer[]),
   es_append_json(text, jsonb, bigint),
   es_cause(jsonb, uuid),
+  es_execute(text, jsonb, uuid, bigint, jsonb, text),
   es_events_before_insert(),
   es_events_after_insert(),
   es_events_immutable(),
