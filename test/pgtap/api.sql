@@ -382,7 +382,7 @@ SELECT plan((SELECT 6 * count(*) FROM wanted_functions)::int
           + (SELECT 2 * count(*) FROM wanted_indexes)::int
           + (SELECT 3 * count(*) FROM wanted_triggers)::int
           + (SELECT count(*) FROM wanted_settings)::int
-          + 30);
+          + 32);
 
 -- ---------------------------------------------------------------------------
 -- The extension
@@ -466,14 +466,15 @@ SELECT is(a.column, concat_ws(' ', w.name, w.type, CASE WHEN w.is_required THEN 
  ORDER BY w.relation, w.number;
 SELECT is_empty($$ SELECT attrelid::regclass, attname FROM pg_attribute
                     WHERE attrelid IN ('es_events'::regclass, 'es_snapshots'::regclass, 'es_commits'::regclass, 'es_log'::regclass,
-                                       'es_log_events'::regclass, 'es_event'::regclass) AND attnum > 0
+                                       'es_log_events'::regclass, 'es_event'::regclass, 'es_event_types'::regclass, 'es_upcast_event'::regclass) AND attnum > 0
                       AND (attrelid::regclass::text, attnum) NOT IN (SELECT relation, number FROM wanted_columns) $$,
                 'no other columns');
 SELECT isnt(col_description(relation::regclass, number), NULL, relation || '.' || name || ': comment')
-  FROM wanted_columns WHERE relation <> 'es_event' ORDER BY relation, number;
+  FROM wanted_columns WHERE relation NOT IN ('es_event', 'es_upcast_event') ORDER BY relation, number;
 SELECT isnt(obj_description(name::regclass, 'pg_class'), NULL, name || ': comment')
-  FROM (VALUES ('es_events'), ('es_snapshots'), ('es_commits'), ('es_log'), ('es_log_events'), ('es_tx_seq')) v(name);
+  FROM (VALUES ('es_events'), ('es_snapshots'), ('es_commits'), ('es_log'), ('es_log_events'), ('es_tx_seq'), ('es_event_types')) v(name);
 SELECT isnt(obj_description('es_event'::regtype, 'pg_type'), NULL, 'es_event: comment');
+SELECT isnt(obj_description('es_upcast_event'::regtype, 'pg_type'), NULL, 'es_upcast_event: comment');
 SELECT is((SELECT format_type(seqtypid, NULL) || ' ' || concat_ws(' ', seqstart, seqincrement, seqmin, seqcycle, seqcache)
              FROM pg_sequence WHERE seqrelid = 'es_tx_seq'::regclass), 'bigint 1 1 1 f 1', 'es_tx_seq: 1, 2, 3 ..., nothing kept by sessions');
 
