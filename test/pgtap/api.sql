@@ -492,6 +492,7 @@ SELECT set_eq($$ SELECT indexrelid::regclass::text FROM pg_index x JOIN relation
 SELECT set_eq($$ SELECT conname::text AS name, obj_description(c.oid, 'pg_constraint') IS NOT NULL AS has_comment
                    FROM pg_constraint c JOIN relations r ON r.oid = c.conrelid WHERE contype <> 'n' $$,
               $$ VALUES ('es_events_pkey', true), ('es_events_tx_ordinal_key', true), ('es_snapshots_pkey', true), ('es_commits_pkey', true),
+                        ('es_event_types_pkey', true), ('es_event_types_status_check', true), ('es_event_types_compatibility_check', true), ('es_event_types_schema_version_check', true),
                         ('es_sequencer_state_pkey', true), ('es_projection_definitions_pkey', true), ('es_projection_definitions_name_key', true),
                         ('es_projection_definitions_kind_check', true), ('es_projection_definitions_mode_check', true), ('es_projection_definitions_on_error_check', true),
                         ('es_projection_definitions_partitions_check', true), ('es_checkpoints_pkey', true), ('es_projection_failures_pkey', true), ('es_dead_letters_pkey', true) $$,
