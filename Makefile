@@ -27,6 +27,23 @@ OBJS = \
 	src/decode/plugin.o \
 	src/decode/reader.o \
 	src/decode/wire.o \
+	src/jsonschema/category.o \
+	src/jsonschema/check.o \
+	src/jsonschema/check_container.o \
+	src/jsonschema/compat.o \
+	src/jsonschema/compat_members.o \
+	src/jsonschema/compat_rules.o \
+	src/jsonschema/compile.o \
+	src/jsonschema/functions.o \
+	src/jsonschema/keyword.o \
+	src/jsonschema/metaschema.o \
+	src/jsonschema/pattern.o \
+	src/jsonschema/refs.o \
+	src/jsonschema/report.o \
+	src/jsonschema/simple.o \
+	src/jsonschema/translate.o \
+	src/jsonschema/uri.o \
+	src/jsonschema/value.o \
 	src/launcher/hooks.o \
 	src/launcher/launcher.o \
 	src/launcher/pool.o \
@@ -111,6 +128,7 @@ OBJS = \
 # The order is the order of dependency: a part may use what stands before it.
 SQL_PARTS = \
 	src/core/header.sql \
+	src/jsonschema/jsonschema.sql \
 	src/catalog/tables.sql \
 	src/types/tables.sql \
 	src/aggregate/tables.sql \

@@ -250,6 +250,12 @@ extern void es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append);
  */
 extern void es_append_args_events(const Jsonb *events, EsAppend *append);
 
+/*
+ * Names the event whose *number, from 1 on, it is in the context of errors,
+ * until the caller puts error_context_stack back.
+ */
+extern void es_push_event_context(ErrorContextCallback *callback, int *number);
+
 /* The metadata that an event without any gets: an empty object. */
 extern Datum es_empty_metadata(void);
 

@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "core/compat.h"
 #include "ledger/logscan.h"
 #include "projection/rebuild.h"
 #include "view/view.h"
@@ -127,7 +128,8 @@ es_rebuild_columns(Oid relid)
 
 	for (i = 0; i < desc->natts; i++)
 	{
-		if (!TupleDescAttr(desc, i)->attisdropped)
+		if (!TupleDescAttr(desc, i)->attisdropped &&
+			!is_virtual_column_compat(TupleDescAttr(desc, i)))
 			names = lappend(names, pstrdup(NameStr(TupleDescAttr(desc, i)->attname)));
 	}
 	relation_close(rel, NoLock);
@@ -158,11 +160,8 @@ make_heaps(const EsProjection *projection, const EsView *view)
 	return heaps;
 }
 
-/*
- * Sets how many parallel workers a query may have, for this GUC level.
- */
-static void
-set_workers(int workers)
+void
+es_rebuild_set_workers(int workers)
 {
 	if (workers >= 0)
 		(void) set_config_option("max_parallel_workers_per_gather",
@@ -207,7 +206,7 @@ build(const EsStore *store, EsProjection *projection, int64 after, int64 upto,
 	EsView	   *view = es_view_of(store, projection);
 	List	   *heaps;
 
-	set_workers(workers);
+	es_rebuild_set_workers(workers);
 	heaps = make_heaps(projection, view);
 	(void) es_heap_fill(es_view_rows_sql(view, source), lengthof(types), types,
 						values, heaps);
@@ -252,13 +251,15 @@ es_view_build(const EsStore *store, EsProjection *projection, int64 after,
 	heaps = build_with_progress(store, projection, after, upto, workers,
 								events);
 
-	/* what SPI's memory holds goes with it */
+	/* what SPI's memory holds goes with it: columns, too */
 	MemoryContextSwitchTo(context);
 	foreach(lc, heaps)
 	{
 		EsNewHeap  *heap = palloc(sizeof(EsNewHeap));
 
 		*heap = *(EsNewHeap *) lfirst(lc);
+		heap->columns = NULL;
+		heap->ncolumns = 0;
 		result = lappend(result, heap);
 	}
 	SPI_finish();

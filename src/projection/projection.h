@@ -405,6 +405,12 @@ extern void es_run_statement(SPIPlanPtr plan, Datum *values,
 							 const char *nulls);
 extern void es_run_statement_params(SPIPlanPtr plan, ParamListInfo params);
 
+/*
+ * Runs one command as the current user, and throws away what it returns.  Needs
+ * no SPI connection, and leaves nothing in memory.
+ */
+extern void es_run_command(const char *sql);
+
 /* Raises an error unless the current user may do what the statement does. */
 extern void es_check_statement(SPIPlanPtr plan);
 
@@ -439,6 +445,9 @@ extern bool es_task_lock(int32 projection_id, int partition, bool wait);
 
 /* The same for all tasks of a projection, in order. */
 extern void es_task_lock_all(const EsProjection *projection);
+
+/* Last position of the log, as it is now; needs no snapshot. */
+extern int64 es_task_head(const EsStore *store);
 
 /* How many events a batch of the projection may have */
 extern int64 es_task_batch_size(const EsProjection *projection);

@@ -34,6 +34,9 @@
 #include "core/user_code.h"
 #include "types/registry.h"
 
+/* As many differences of schemas are listed */
+#define MAX_BREAKS	20
+
 PG_FUNCTION_INFO_V1(es_register_event_type);
 PG_FUNCTION_INFO_V1(es_alter_event_type);
 PG_FUNCTION_INFO_V1(es_set_event_type_status);
@@ -244,6 +247,75 @@ check_code(const EsTypeDefinition *row)
 }
 
 /*
+ * Adds what breaks, in one direction, to the detail of an error.
+ */
+static void
+add_breaks(StringInfo detail, const char *what, List *breaks)
+{
+	ListCell   *lc;
+
+	foreach(lc, breaks)
+		appendStringInfo(detail, "%s%s: %s", detail->len > 0 ? "\n" : "", what,
+						 (char *) lfirst(lc));
+}
+
+/*
+ * Finds the version before that has a JSON Schema.
+ */
+static EsTypeVersion *
+find_schema_before(EsTypes *types, const EsTypeDefinition *row)
+{
+	EsTypeVersion *version;
+	int32		i;
+
+	for (i = row->schema_version - 1; i > 0; i--)
+	{
+		version = find_version(types, row->event_type, i);
+		if (version == NULL || version->row->json_schema != NULL)
+			return version;
+	}
+	return NULL;
+}
+
+/*
+ * Raises an error for a schema that is no schema, or not compatible with that
+ * of the version before: "backward", who reads by the new one can read what
+ * was written by the old one, unless an upcaster makes it so; "forward", the
+ * other way round.
+ */
+static void
+check_schema(EsTypes *types, const EsTypeDefinition *row, const char *compatibility)
+{
+	bool		is_full = strcmp(compatibility, "full") == 0;
+	EsTypeVersion *before = find_schema_before(types, row);
+	StringInfoData detail;
+
+	if (row->json_schema == NULL)
+		return;
+	es_json_schema_free(es_json_schema_compile(row->json_schema,
+											   CurrentMemoryContext));
+	if (before == NULL)
+		return;
+	initStringInfo(&detail);
+	if ((is_full || strcmp(compatibility, "backward") == 0) && row->upcaster == NULL)
+		add_breaks(&detail, "backward",
+				   es_json_schema_breaks(row->json_schema,
+										 before->row->json_schema, MAX_BREAKS));
+	if (is_full || strcmp(compatibility, "forward") == 0)
+		add_breaks(&detail, "forward",
+				   es_json_schema_breaks(before->row->json_schema,
+										 row->json_schema, MAX_BREAKS));
+	if (detail.len > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the JSON Schema of event type \"%s\" version %d is not compatible with that of version %d",
+						row->event_type, row->schema_version,
+						before->row->schema_version),
+				 errdetail("%s", detail.data),
+				 errhint("An upcaster turns events of the version before into ones of this, which makes the schema backward compatible; compatibility => 'none' compares nothing.")));
+}
+
+/*
  * Raises an error for an upcaster that has nothing to begin with, or that
  * events cannot come to: those of the versions before stop at a version
  * without one.
@@ -390,17 +462,19 @@ es_register_event_type(PG_FUNCTION_ARGS)
 	Datum		settings = es_user_code_capture_settings();
 	NameData	owner;
 	EsTypeDefinition row;
+	char	   *compatibility;
 	bool		replace;
 	int			i;
 
 	get_row(fcinfo, &row, settings);
-	(void) get_compatibility(fcinfo, ARG_COMPATIBILITY);
+	compatibility = get_compatibility(fcinfo, ARG_COMPATIBILITY);
 	if (PG_ARGISNULL(ARG_PUBLISHED))
 		raise_argument_null("published");
 	row.schema_version = choose_version(registry, fcinfo, row.event_type,
 										&replace);
 	check_draft_before(registry, &row, row.status);
 	check_gap(registry, &row);
+	check_schema(registry, &row, compatibility);
 	es_types_hold(registry, CurrentMemoryContext);
 	check_code(&row);
 

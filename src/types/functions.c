@@ -14,6 +14,7 @@
 #include "funcapi.h"
 #include "nodes/execnodes.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
@@ -21,6 +22,7 @@
 #include "types/registry.h"
 
 PG_FUNCTION_INFO_V1(es_upcast);
+PG_FUNCTION_INFO_V1(es_check_event);
 
 /*
  * What a call of es_upcast in a query keeps from one event to the next.
@@ -172,4 +174,42 @@ es_upcast(PG_FUNCTION_ARGS)
 	}
 	rsinfo->isDone = ExprMultipleResult;
 	PG_RETURN_DATUM(make_row(call->desc, &call->pieces[call->next++]));
+}
+
+/*
+ * SQL: es_check_event(event_type text, data jsonb, schema_version integer,
+ * metadata jsonb) returns void
+ */
+Datum
+es_check_event(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {"event type", "event data", "schema version"};
+	EsStore		store;
+	EsCheckedEvent event;
+	text	   *type;
+
+	check_arguments(fcinfo, names, lengthof(names));
+	type = PG_GETARG_TEXT_PP(0);
+	es_name_check("event type", VARDATA_ANY(type), VARSIZE_ANY_EXHDR(type),
+				  ES_MAX_EVENT_TYPE);
+	if (PG_GETARG_INT32(2) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("schema version must be greater than zero"),
+				 errdetail("It is %d.", PG_GETARG_INT32(2))));
+	if (!PG_ARGISNULL(3) && !JB_ROOT_IS_OBJECT(PG_GETARG_JSONB_P(3)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("metadata must be a JSON object")));
+
+	es_catalog_get_store(&store);
+	event.stream = NULL;
+	event.stream_len = 0;
+	event.event_type = PointerGetDatum(type);
+	event.schema_version = PG_GETARG_INT32(2);
+	event.data = PG_GETARG_DATUM(1);
+	event.metadata = PG_ARGISNULL(3) ?
+		DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")) : PG_GETARG_DATUM(3);
+	es_types_check(&store, &event);
+	PG_RETURN_VOID();
 }

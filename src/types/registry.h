@@ -13,6 +13,7 @@
 #include "nodes/primnodes.h"
 
 #include "core/expression.h"
+#include "jsonschema/jsonschema.h"
 #include "types/types.h"
 
 /* Columns of es_event_types */
@@ -61,7 +62,7 @@ typedef struct EsTypeVersion
 	bool		is_upcast_to;	/* has an upcaster, and is no draft */
 	EsTypeCode	upcaster;
 	EsTypeCode	check;
-	struct EsJsonSchema *schema;	/* NULL: none, or not compiled yet */
+	EsJsonSchema *schema;	/* NULL: none, or not compiled yet */
 	EsTypeCheck *running;		/* the check, ready to run: see check.c */
 } EsTypeVersion;
 

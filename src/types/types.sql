@@ -63,6 +63,17 @@ AS 'MODULE_PATHNAME', 'es_drop_event_type';
 COMMENT ON FUNCTION es_drop_event_type(text, integer) IS
   'drops a draft of an event type';
 
+CREATE FUNCTION es_check_event(
+  event_type     text,
+  data           jsonb,
+  schema_version integer DEFAULT 1,
+  metadata       jsonb   DEFAULT NULL
+) RETURNS void
+LANGUAGE C VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'es_check_event';
+COMMENT ON FUNCTION es_check_event(text, jsonb, integer, jsonb) IS
+  'raises the error that an append of this event would raise for what its type says';
+
 CREATE FUNCTION es_upcast_to(event_type text, schema_version integer, data jsonb) RETURNS es_upcast_event
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ROW(event_type, schema_version, data)::es_upcast_event;
