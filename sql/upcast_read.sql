@@ -166,7 +166,13 @@ SELECT version, event_type, data FROM es_read_stream('bad-1', raw => true);
 SELECT version, data FROM es_log WHERE stream_id = 'bad-1' AND version <> 3;
 SELECT count(*) FROM es_log WHERE position <> ALL (ARRAY[es_position('bad-1', 3)]) AND event_type = 'Bad';
 SELECT count(*) FROM es_read_category('order');
+-- The type is, too, where no upcaster of it gives another one.
 SELECT count(*) FROM es_log WHERE stream_id = 'bad-1' AND event_type = 'Good';
+SELECT count(*) FROM es_read_all(event_types => '{Good,Last}');
+SELECT es_register_event_type('Bad', 3, upcaster => $$es_upcast_to('Good', 1, data)$$);
+SELECT count(*) FROM es_log WHERE stream_id = 'bad-1' AND event_type = 'Good';
+SELECT es_set_event_type_status('Bad', 3, 'retired');
+SELECT count(*) FROM es_log WHERE stream_id = 'bad-1' AND event_type = 'Good' AND version < 3;
 -- Conditions keep their order where one hides rows from the other.
 CREATE VIEW upread.barrier WITH (security_barrier) AS SELECT * FROM es_log WHERE data ? 'n' OR event_type = 'Good';
 CREATE FUNCTION upread.leak(version bigint) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN RAISE WARNING 'version %', version; RETURN true; END $$;
