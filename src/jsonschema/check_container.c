@@ -306,10 +306,10 @@ check_contains(EsJsonCheck *check, const EsJsonNode *node, const JsonbValue *val
 	DEMAND(found >= rules->min_contains ||
 		   report_count(check, node, rules->min_contains == 1 ? "contains" : "minContains",
 						"at least", rules->min_contains,
-						"item that fits \"contains\"", found, path));
+						"fitting item", found, path));
 	DEMAND(found <= rules->max_contains ||
 		   report_count(check, node, "maxContains", "at most", rules->max_contains,
-						"item that fits \"contains\"", found, path));
+						"fitting item", found, path));
 	return ok;
 }
 
