@@ -200,6 +200,8 @@ INSERT INTO changes (what, writer, reader) VALUES
   ('recursion', '{"properties": {"children": {"items": {"$ref": "#"}}, "v": {"type": "string"}}}', '{"properties": {"children": {"items": {"$ref": "#"}}, "v": {"type": "integer"}}}'),
   ('embedded', '{"properties": {"a": {"$ref": "b"}}, "$defs": {"b": {"$id": "b", "type": "string"}}}', '{"properties": {"a": {"$ref": "b"}}, "$defs": {"b": {"$id": "b", "type": "string", "minLength": 1}}}'),
   ('all of', '{"allOf": [{"required": ["a"]}, {"required": ["b"]}]}', '{"required": ["a", "b"]}'), ('all of now', '{"required": ["a"]}', '{"allOf": [{"required": ["a"]}, {"required": ["b"]}]}'),
+  ('names in alternatives', '{"anyOf": [{"properties": {"a": {"type": "string"}}}, {"properties": {"b": true}}], "unevaluatedProperties": false}', '{"properties": {"a": {"type": "integer"}}, "additionalProperties": false}'),
+  ('names elsewhere', '{"$ref": "b", "$defs": {"b": {"$id": "b", "properties": {"a": {"type": "string"}}}}}', '{"properties": {"a": {"type": "integer"}}, "patternProperties": {"^b": {"type": "integer"}}}'),
   ('several', '{"properties": {"a": {"properties": {"b": {"type": "string"}}}}}', '{"properties": {"a": {"required": ["c"], "properties": {"b": {"type": "null"}}}}, "required": ["a"]}');
 SELECT what, b FROM changes LEFT JOIN es_json_schema_breaks(reader, writer) b ON true ORDER BY id, b COLLATE "C";
 -- No schema breaks with itself, or with true and false where these cannot.
