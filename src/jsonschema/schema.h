@@ -226,8 +226,7 @@ extern EsJsonHolds es_json_keyword_holds(const char *name, int len);
 /* compile.c: raises 22023 for what is wrong at a keyword of a place. */
 ES_NORETURN extern void es_json_complain(const EsJsonPlace *place,
 										 const char *keyword,
-										 const char *reason,
-										 const char *hint);
+										 const char *reason, const char *hint);
 
 /* compile.c: the JSON Pointer of a place, with the keyword if not NULL. */
 extern char *es_json_place_pointer(const EsJsonPlace *place,
