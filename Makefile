@@ -47,6 +47,8 @@ OBJS = \
 	src/jsonschema/check.o \
 	src/jsonschema/check_container.o \
 	src/jsonschema/compat.o \
+	src/jsonschema/compat_members.o \
+	src/jsonschema/compat_rules.o \
 	src/jsonschema/compile.o \
 	src/jsonschema/functions.o \
 	src/jsonschema/keyword.o \

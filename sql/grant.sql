@@ -6,6 +6,7 @@ CREATE ROLE regress_es_reader;
 CREATE ROLE regress_es_writer;
 CREATE ROLE regress_es_admin;
 SELECT es_append_batch('grant-1', '{A,B,C}', '{1,2,3}'), es_save_snapshot('grant-1', 1, '1');
+SELECT es_register_event_type('Grant', status => 'draft');
 
 -- Everything that somebody could try, and who gets away with it.
 CREATE TABLE regress.attempts (id int GENERATED ALWAYS AS IDENTITY, command text);
@@ -23,6 +24,18 @@ INSERT INTO regress.attempts (command) VALUES
   ($$SELECT es_json_schema_is_valid('true', '1')$$),
   ($$SELECT * FROM es_json_schema_problems('true', '1')$$),
   ($$SELECT es_json_schema_breaks('true', 'true')$$),
+  ($$SELECT es_register_event_type('GrantNew')$$),
+  ($$SELECT es_alter_event_type('Grant', 1, description => 'x')$$),
+  ($$SELECT es_set_event_type_status('Grant', 1, 'active')$$),
+  ($$SELECT es_drop_event_type('Grant', 1)$$),
+  ($$SELECT es_check_event('Grant', '1')$$),
+  ($$SELECT es_upcast_to('Grant', 1, '1')$$),
+  ($$SELECT * FROM es_upcast('Grant', 1, '1')$$),
+  ($$SELECT count(*) FROM es_event_types$$),
+  ($$INSERT INTO es_event_types (event_type, schema_version, owner) VALUES ('X', 1, 'x')$$),
+  ($$UPDATE es_event_types SET description = 'x'$$),
+  ($$DELETE FROM es_event_types$$),
+  ($$SET event_store.strict_types = off$$),
   ($$SELECT es_save_snapshot('grant-1', 2, '2')$$),
   ($$SELECT es_save_snapshot('grant-1', 1, '2')$$),
   ($$SELECT * FROM es_load_snapshot('grant-1')$$),
@@ -211,6 +224,7 @@ SELECT regress.error_of(command)
 
 SELECT es_revoke('regress_es_reader', 'reader'), es_revoke('regress_es_writer', 'writer'), es_revoke('regress_es_admin', 'admin');
 SELECT command, nobody, reader, writer, admin FROM regress.rights() WHERE nobody <> '-' OR reader <> '-' OR writer <> '-' OR admin <> '-';
+SELECT es_drop_event_type('Grant', 1);
 DROP FUNCTION regress.rights(), regress.try(name, text), regress.acl(name);
 DROP TABLE regress.attempts, regress.copied;
 REVOKE ALL ON SCHEMA regress FROM PUBLIC;

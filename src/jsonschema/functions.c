@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
+#include "core/compat.h"
 #include "jsonschema/jsonschema.h"
 
 PG_FUNCTION_INFO_V1(es_json_schema_is_valid);
@@ -23,44 +24,52 @@ PG_FUNCTION_INFO_V1(es_json_schema_problems);
 #define MAX_PROBLEMS	100
 
 /*
- * The schema of the calls before, in fn_extra.
+ * The schema of the calls before, in fn_extra, with the arguments that it was
+ * made of: as they came, so that a compressed one is not expanded each time.
  */
 typedef struct Cache
 {
 	EsJsonSchema *compiled;		/* or NULL */
-	Jsonb	   *schema;
-	Jsonb	   *documents;
+	struct varlena *schema;
+	struct varlena *documents;
 } Cache;
 
+/*
+ * Is an argument the same as that of the call before?  One that is stored out
+ * of line is not looked at.
+ */
 static bool
-same_jsonb(const Jsonb *a, const Jsonb *b)
+is_same(const struct varlena *before, const struct varlena *now)
 {
-	return VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
+	return !VARATT_IS_EXTERNAL(now) && VARSIZE_ANY(before) == VARSIZE_ANY(now) &&
+		memcmp(before, now, VARSIZE_ANY(now)) == 0;
 }
 
-static Jsonb *
-copy_jsonb(const Jsonb *source, MemoryContext context)
+static struct varlena *
+copy_argument(const struct varlena *argument, MemoryContext context)
 {
-	Jsonb	   *copy = MemoryContextAlloc(context, VARSIZE(source));
+	struct varlena *copy = MemoryContextAlloc(context, VARSIZE_ANY(argument));
 
-	memcpy(copy, source, VARSIZE(source));
+	memcpy(copy, argument, VARSIZE_ANY(argument));
 	return copy;
 }
 
 /*
- * The compiled form of a schema, made anew only if schema or documents are
- * others than at the last call.
+ * The compiled form of the schema and the documents that are the first and the
+ * third argument; made anew only if they are others than at the last call.
  */
 static const EsJsonSchema *
-get_schema(FunctionCallInfo fcinfo, Jsonb *schema, Jsonb *documents)
+get_schema(FunctionCallInfo fcinfo)
 {
 	MemoryContext context = fcinfo->flinfo->fn_mcxt;
 	Cache	   *cache = fcinfo->flinfo->fn_extra;
+	struct varlena *schema = PG_GETARG_RAW_VARLENA_P(0);
+	struct varlena *documents = PG_GETARG_RAW_VARLENA_P(2);
 
 	if (cache == NULL)
 		cache = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(context, sizeof(Cache));
-	if (cache->compiled != NULL && same_jsonb(cache->schema, schema) &&
-		same_jsonb(cache->documents, documents))
+	if (cache->compiled != NULL && is_same(cache->schema, schema) &&
+		is_same(cache->documents, documents))
 		return cache->compiled;
 
 	if (cache->compiled != NULL)
@@ -70,9 +79,10 @@ get_schema(FunctionCallInfo fcinfo, Jsonb *schema, Jsonb *documents)
 		pfree(cache->schema);
 		pfree(cache->documents);
 	}
-	cache->schema = copy_jsonb(schema, context);
-	cache->documents = copy_jsonb(documents, context);
-	cache->compiled = es_json_schema_compile_with(schema, documents, context);
+	cache->schema = copy_argument(schema, context);
+	cache->documents = copy_argument(documents, context);
+	cache->compiled = es_json_schema_compile_with(PG_GETARG_JSONB_P(0),
+												  PG_GETARG_JSONB_P(2), context);
 	return cache->compiled;
 }
 
@@ -84,8 +94,7 @@ Datum
 es_json_schema_is_valid(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *data = PG_GETARG_JSONB_P(1);
-	const EsJsonSchema *schema = get_schema(fcinfo, PG_GETARG_JSONB_P(0),
-											PG_GETARG_JSONB_P(2));
+	const EsJsonSchema *schema = get_schema(fcinfo);
 
 	PG_RETURN_BOOL(es_json_schema_check(schema, data, NULL));
 }
@@ -99,8 +108,7 @@ es_json_schema_problems(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Jsonb	   *data = PG_GETARG_JSONB_P(1);
-	const EsJsonSchema *schema = get_schema(fcinfo, PG_GETARG_JSONB_P(0),
-											PG_GETARG_JSONB_P(2));
+	const EsJsonSchema *schema = get_schema(fcinfo);
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);

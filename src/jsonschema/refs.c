@@ -423,6 +423,21 @@ take_step(EsJsonTarget *target, const char *step)
 	return false;
 }
 
+bool
+es_json_follow_pointer(const char *pointer, JsonbValue *value)
+{
+	EsJsonTarget target;
+	bool		found = true;
+
+	target.value = *value;
+	target.place = NULL;
+	target.resource = NULL;
+	while (found && *pointer != '\0')
+		found = take_step(&target, next_step(&pointer));
+	*value = target.value;
+	return found;
+}
+
 /*
  * Follows a JSON Pointer from the root of a resource; false if there is
  * nothing.  The target belongs to the innermost resource on the way.

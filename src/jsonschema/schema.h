@@ -260,6 +260,9 @@ extern const char *es_json_find_target(EsJsonCompiler *compiler,
 									   const JsonbValue *reference,
 									   EsJsonTarget *target);
 
+/* refs.c: follows a JSON Pointer from a value; false if there is nothing. */
+extern bool es_json_follow_pointer(const char *pointer, JsonbValue *value);
+
 /* refs.c: raises 22023 if a node comes back to itself without a step into the data. */
 extern void es_json_refuse_cycles(EsJsonCompiler *compiler);
 
