@@ -108,6 +108,15 @@ REVOKE ALL ON FUNCTION
   es_save_snapshot(text, bigint, jsonb, text),
   es_load_snapshot(text, bigint, text),
   es_delete_snapshots(text, bigint, text),
+  es_aggregates_changed(),
+  es_create_aggregate(text, text, regproc, jsonb, integer, integer, regproc),
+  es_alter_aggregate(text, regproc, jsonb, integer, integer, regproc, name),
+  es_drop_aggregate(text),
+  es_state(text, bigint, timestamptz, bigint, text),
+  es_states(text, text, timestamptz, bigint, text, bigint),
+  es_history(text, bigint, bigint, text),
+  es_json_diff(jsonb, jsonb),
+  es_rebuild_snapshots(text),
   es_grant(name, text),
   es_revoke(name, text)
 FROM PUBLIC;
