@@ -337,6 +337,9 @@ call_for_set(Decide *decide, Datum state, bool state_isnull, Datum command)
 	Const	   *argument = linitial_node(Const, call->args);
 	ExprContext *econtext = CreateStandaloneExprContext();
 	TupleDesc	desc = CreateTemplateTupleDesc(1);
+	MemoryContext arguments = AllocSetContextCreate(CurrentMemoryContext,
+													"event_store command arguments",
+													ALLOCSET_SMALL_SIZES);
 	SetExprState *set;
 	Tuplestorestate *rows;
 	Jsonb	   *result;
@@ -348,8 +351,7 @@ call_for_set(Decide *decide, Datum state, bool state_isnull, Datum command)
 	argument->constisnull = false;
 	TupleDescInitEntry(desc, 1, "event", JSONBOID, -1, 0);
 	set = ExecInitTableFunctionResult((Expr *) call, econtext, NULL);
-	rows = ExecMakeTableFunctionResult(set, econtext, CurrentMemoryContext,
-									   desc, false);
+	rows = ExecMakeTableFunctionResult(set, econtext, arguments, desc, false);
 	result = events_of_rows(rows, desc);
 	tuplestore_end(rows);
 	FreeExprContext(econtext, true);
