@@ -176,6 +176,21 @@ es_upcaster_wants(EsUpcaster *upcaster, Datum event_type, int32 schema_version)
 	return find_next(upcaster->types, event_type, schema_version) != NULL;
 }
 
+bool
+es_upcaster_keeps_type(EsUpcaster *upcaster, Datum event_type,
+					   int32 schema_version)
+{
+	EsTypeVersion *version;
+
+	while ((version = find_next(upcaster->types, event_type, schema_version)) != NULL)
+	{
+		if (es_type_upcaster(version)->result_type != JSONBOID)
+			return false;
+		schema_version = version->row->schema_version;
+	}
+	return true;
+}
+
 /*
  * Makes an upcaster ready to run; its functions' privileges are checked now.
  */
