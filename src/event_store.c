@@ -11,7 +11,9 @@
 
 #include "fmgr.h"
 
+#include "aggregate/aggregate.h"
 #include "catalog/catalog.h"
+#include "command/command.h"
 #include "core/guc.h"
 #include "launcher/launcher.h"
 #include "log/log.h"
@@ -37,7 +39,9 @@ _PG_init(void)
 	es_catalog_init();
 	es_types_init();
 	es_xact_init();
+	es_aggregate_init();
 	es_inline_init();
+	es_command_init();
 	es_worker_init();
 	es_launcher_init();
 	es_hooks_init();

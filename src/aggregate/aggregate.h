@@ -6,13 +6,16 @@
  * Copyright (c) 2026, event_store contributors
  *
  * NOTES
- *	  registry.c   es_aggregates as structs, kept until it changes; fingerprints
+ *	  registry.c   es_aggregates as structs, kept until it changes
  *	  define.c     es_create_aggregate and what changes one
+ *	  check.c      may a function be the evolve or decide of an aggregate?
+ *	  fingerprint.c	what the meaning of a state depends on
+ *	  prepare.c    evolve, made ready to run
  *	  fold.c       events into a state
  *	  load.c       the state of a stream: cache, snapshot, events after it
  *	  save.c       snapshots, by whoever has the state in hand
  *	  cache.c      states that this process has seen last
- *	  state.c      es_state, es_states
+ *	  state.c      es_state; states.c: es_states; rebuild.c: es_rebuild_snapshots
  *	  history.c    es_history; diff.c: what changed between two states
  *
  *	  A state is a value of the fold's transition type: jsonb for an evolve
@@ -24,8 +27,9 @@
 #ifndef ES_AGGREGATE_AGGREGATE_H
 #define ES_AGGREGATE_AGGREGATE_H
 
-#include "access/tupdesc.h"
-#include "datatype/timestamp.h"
+#include "access/transam.h"
+#include "executor/tuptable.h"
+#include "nodes/pg_list.h"
 #include "utils/snapshot.h"
 #include "utils/uuid.h"
 
@@ -84,7 +88,9 @@ typedef struct EsState
 	Datum		value;			/* of the fold's transition type */
 	bool		isnull;
 	int64		folded;			/* events read to get it */
-	pg_uuid_t	event_id;		/* of the event at version */
+	int64		snapshot_version;	/* of the newest snapshot known, 0: none */
+	pg_uuid_t	event_id;		/* of the event at version, if folded > 0 */
+	TransactionId xmin;			/* of its row */
 } EsState;
 
 typedef struct EsFold EsFold;

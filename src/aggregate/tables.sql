@@ -1,11 +1,13 @@
 -- Aggregates: how streams are folded into states, and what decides about commands.
 
+-- Functions are kept by their names: pg_upgrade refuses columns of type
+-- regprocedure.
 CREATE TABLE es_aggregates (
   name           text COLLATE "C" NOT NULL,
   category       text COLLATE "C" NOT NULL,
-  evolve         regprocedure NOT NULL,
+  evolve         text        NOT NULL,
   initial_state  jsonb,
-  decide         regprocedure,
+  decide         text,
   snapshot_every integer,
   keep           integer,
   owner          name        NOT NULL,
@@ -20,7 +22,7 @@ COMMENT ON TABLE es_aggregates IS
 COMMENT ON COLUMN es_aggregates.name IS 'name of the aggregate, es_snapshots.aggregate';
 COMMENT ON COLUMN es_aggregates.category IS 'category of the streams that it folds';
 COMMENT ON COLUMN es_aggregates.evolve IS
-  'function (state jsonb, event es_event) returning jsonb, or an aggregate over es_event';
+  'function (state jsonb, event es_event) returning jsonb, or an aggregate over es_event: its name with schema and argument types';
 COMMENT ON COLUMN es_aggregates.initial_state IS 'state before the first event; that of an aggregate function is its own';
 COMMENT ON COLUMN es_aggregates.decide IS 'function (state jsonb, command jsonb) returning new events, for es_execute';
 COMMENT ON COLUMN es_aggregates.snapshot_every IS 'events after which a new snapshot is saved; NULL: never';
@@ -34,3 +36,16 @@ COMMENT ON CONSTRAINT es_aggregates_snapshot_every_check ON es_aggregates IS 'at
 COMMENT ON CONSTRAINT es_aggregates_keep_check ON es_aggregates IS 'at least one snapshot is kept';
 
 SELECT pg_catalog.pg_extension_config_dump('es_aggregates', '');
+
+CREATE FUNCTION es_aggregates_changed() RETURNS trigger
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'es_aggregates_changed';
+COMMENT ON FUNCTION es_aggregates_changed() IS
+  'trigger function: tells sessions that aggregates have changed';
+
+CREATE TRIGGER es_aggregates_changed
+  AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON es_aggregates
+  FOR EACH STATEMENT EXECUTE FUNCTION es_aggregates_changed();
+ALTER TABLE es_aggregates ENABLE ALWAYS TRIGGER es_aggregates_changed;
+COMMENT ON TRIGGER es_aggregates_changed ON es_aggregates IS
+  'tells sessions that aggregates have changed';

@@ -208,14 +208,15 @@ es_events_read_head(Relation events, const EsStore *store,
 }
 
 /*
- * Finds the newest event of a stream up to a version, and when it was recorded;
- * returns its version, or 0.
+ * Looks at the newest event of a stream up to a version; returns its version,
+ * or 0, and whether it counts.
  *
  * Versions have no holes, except where a dump is being restored.
  */
 static int64
-find_up_to(Relation events, const EsStore *store, const EsStreamKey *key,
-		   Snapshot snapshot, int64 version, TimestampTz *recorded_at)
+look_up_to(Relation events, const EsStore *store, const EsStreamKey *key,
+		   Snapshot snapshot, int64 version, EsEventCounts counts, void *arg,
+		   bool *does_count)
 {
 	StrategyNumber strategy[] = {BTEqualStrategyNumber, BTLessStrategyNumber};
 	Oid			function[] = {F_INT8EQ, F_INT8LT};
@@ -239,9 +240,7 @@ find_up_to(Relation events, const EsStore *store, const EsStreamKey *key,
 		{
 			found = DatumGetInt64(slot_getattr(slot, Anum_es_events_version,
 											   &isnull));
-			*recorded_at =
-				DatumGetTimestampTz(slot_getattr(slot, Anum_es_events_recorded_at,
-												 &isnull));
+			*does_count = counts(slot, arg);
 		}
 		es_events_end_scan(&scan);
 	}
@@ -249,28 +248,31 @@ find_up_to(Relation events, const EsStore *store, const EsStreamKey *key,
 }
 
 int64
-es_events_version_at(Relation events, const EsStore *store,
-					 const EsStreamKey *key, Snapshot snapshot,
-					 TimestampTz as_of)
+es_events_find_last(Relation events, const EsStore *store,
+					const EsStreamKey *key, Snapshot snapshot,
+					EsEventCounts counts, void *arg)
 {
-	TimestampTz recorded_at;
+	bool		does_count = false;
 	int64		result = 0;
-	int64		low = 0;			/* up to it all are early enough */
-	int64		high;				/* is too late */
+	int64		low = 0;		/* up to it all count */
+	int64		high;			/* does not */
 
-	high = es_events_read_head(events, store, key, snapshot, 0, &recorded_at,
-							   NULL);
-	if (high == 0 || recorded_at <= as_of)
+	high = es_events_read_head(events, store, key, snapshot, 0, NULL, NULL);
+
+	/* As a rule it is the newest. */
+	if (high == 0 ||
+		(look_up_to(events, store, key, snapshot, high, counts, arg,
+					&does_count) == high && does_count))
 		return high;
 	while (high - low > 1)
 	{
 		int64		middle = low + (high - low) / 2;
-		int64		version = find_up_to(events, store, key, snapshot, middle,
-										 &recorded_at);
+		int64		version = look_up_to(events, store, key, snapshot, middle,
+										 counts, arg, &does_count);
 
 		if (version <= low)
-			low = middle;			/* there are none between them */
-		else if (recorded_at <= as_of)
+			low = middle;		/* there are none between them */
+		else if (does_count)
 		{
 			result = version;
 			low = middle;
@@ -279,6 +281,28 @@ es_events_version_at(Relation events, const EsStore *store,
 			high = version;
 	}
 	return result;
+}
+
+/*
+ * Was the event recorded at the time or before?
+ */
+static bool
+recorded_by(TupleTableSlot *slot, void *arg)
+{
+	bool		isnull;
+	Datum		recorded_at = slot_getattr(slot, Anum_es_events_recorded_at,
+										   &isnull);
+
+	return DatumGetTimestampTz(recorded_at) <= *(TimestampTz *) arg;
+}
+
+int64
+es_events_version_at(Relation events, const EsStore *store,
+					 const EsStreamKey *key, Snapshot snapshot,
+					 TimestampTz as_of)
+{
+	return es_events_find_last(events, store, key, snapshot, recorded_by,
+							   &as_of);
 }
 
 int64

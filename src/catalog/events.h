@@ -114,11 +114,22 @@ extern int64 es_events_read_head(Relation events, const EsStore *store,
 								 bool *moved);
 
 /*
- * Finds the newest event of a stream that was recorded at a time or before,
- * of those that the snapshot shows; returns its version, or 0.
+ * Finds the newest event of a stream for which `counts` is true, of those that
+ * the snapshot shows; returns its version, or 0.
  *
- * Looks up about as many events as the number of versions has binary digits:
- * in a stream recorded_at never goes back.
+ * Where it is true for an event it must be for all events before.  Looks at
+ * about as many events as the number of versions has binary digits.
+ */
+typedef bool (*EsEventCounts) (TupleTableSlot *slot, void *arg);
+extern int64 es_events_find_last(Relation events, const EsStore *store,
+								 const EsStreamKey *key, Snapshot snapshot,
+								 EsEventCounts counts, void *arg);
+
+/*
+ * Finds the newest event of a stream that was recorded at or before a time, of
+ * those that the snapshot shows; returns its version, or 0.
+ *
+ * Of events of one time all count or none.
  */
 extern int64 es_events_version_at(Relation events, const EsStore *store,
 								  const EsStreamKey *key, Snapshot snapshot,

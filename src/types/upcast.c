@@ -332,7 +332,8 @@ raise_null(const Step *step, const char *what)
 			 errmsg("upcaster of event type \"%s\" to version %d returned %s",
 					step->version->row->event_type,
 					step->version->row->schema_version, what),
-			 errhint("An event cannot be left out; data that say nothing are '{}'.")));
+			 errdetail("An event has a type, a version and data, and cannot be left out."),
+			 errhint("Data that say nothing are '{}'.")));
 }
 
 /*
@@ -394,13 +395,13 @@ run_single(EsUpcaster *upcaster, const Step *step)
 static EsPiece *
 add_piece(EsPiece *pieces, int *n, int *max, EsPiece piece)
 {
+	if (*n >= MAX_PIECES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("an event must not become more than %d events",
+						MAX_PIECES)));
 	if (*n == *max)
 	{
-		if (*n >= MAX_PIECES)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("an event must not become more than %d events",
-							MAX_PIECES)));
 		*max *= 2;
 		pieces = repalloc(pieces, *max * sizeof(EsPiece));
 	}
