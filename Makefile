@@ -12,19 +12,23 @@ MODULE_big  = event_store
 
 OBJS = \
 	src/event_store.o \
-	src/core/expression.o \
-	src/types/stub.o \
 	src/aggregate/cache.o \
+	src/aggregate/category.o \
 	src/aggregate/check.o \
 	src/aggregate/define.o \
+	src/aggregate/diff.o \
 	src/aggregate/fingerprint.o \
 	src/aggregate/fold.o \
+	src/aggregate/history.o \
 	src/aggregate/load.o \
+	src/aggregate/moment.o \
 	src/aggregate/prepare.o \
+	src/aggregate/rebuild.o \
 	src/aggregate/registry.o \
 	src/aggregate/save.o \
 	src/aggregate/state.o \
-	src/aggregate/moment.o \
+	src/aggregate/states.o \
+	src/core/expression.o \
 	src/core/guc.o \
 	src/core/names.o \
 	src/core/partition.o \
@@ -43,6 +47,23 @@ OBJS = \
 	src/decode/plugin.o \
 	src/decode/reader.o \
 	src/decode/wire.o \
+	src/jsonschema/category.o \
+	src/jsonschema/check.o \
+	src/jsonschema/check_container.o \
+	src/jsonschema/compat.o \
+	src/jsonschema/compat_members.o \
+	src/jsonschema/compat_rules.o \
+	src/jsonschema/compile.o \
+	src/jsonschema/functions.o \
+	src/jsonschema/keyword.o \
+	src/jsonschema/metaschema.o \
+	src/jsonschema/pattern.o \
+	src/jsonschema/refs.o \
+	src/jsonschema/report.o \
+	src/jsonschema/simple.o \
+	src/jsonschema/translate.o \
+	src/jsonschema/uri.o \
+	src/jsonschema/value.o \
 	src/launcher/hooks.o \
 	src/launcher/launcher.o \
 	src/launcher/pool.o \
@@ -105,6 +126,13 @@ OBJS = \
 	src/sequencer/wait.o \
 	src/sequencer/wal.o \
 	src/snapshot/snapshot.o \
+	src/types/check.o \
+	src/types/code.o \
+	src/types/define.o \
+	src/types/fingerprint.o \
+	src/types/functions.o \
+	src/types/registry.o \
+	src/types/upcast.o \
 	src/view/aggregate.o \
 	src/view/analyze.o \
 	src/view/check.o \
@@ -121,10 +149,12 @@ OBJS = \
 # The order is the order of dependency: a part may use what stands before it.
 SQL_PARTS = \
 	src/core/header.sql \
+	src/jsonschema/jsonschema.sql \
 	src/catalog/tables.sql \
 	src/types/tables.sql \
 	src/aggregate/tables.sql \
 	src/projection/tables.sql \
+	src/types/types.sql \
 	src/log/append.sql \
 	src/log/metadata.sql \
 	src/log/trigger.sql \

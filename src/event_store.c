@@ -18,6 +18,7 @@
 #include "launcher/launcher.h"
 #include "log/log.h"
 #include "projection/projection.h"
+#include "types/types.h"
 #include "worker/worker.h"
 
 #ifdef PG_MODULE_MAGIC_EXT
@@ -36,6 +37,7 @@ _PG_init(void)
 {
 	es_guc_init();
 	es_catalog_init();
+	es_types_init();
 	es_xact_init();
 	es_aggregate_init();
 	es_inline_init();

@@ -83,6 +83,8 @@ add_context(void *arg)
 	if (geterrcode() == ERRCODE_READ_ONLY_SQL_TRANSACTION &&
 		!folding->user.read_only)
 		errhint("The functions of an aggregate compute states and must not write: they run whenever a state is read.");
+	if (fold->key->stream == NULL)
+		return;					/* a scan of streams, at its beginning */
 	if (fold->version > 0)
 		errcontext("event %lld of stream \"%.*s\", folded by aggregate \"%s\"",
 				   (long long) fold->version, fold->key->stream_len,
@@ -96,9 +98,11 @@ add_context(void *arg)
 void
 es_fold_enter(EsFold *fold, const EsStreamKey *key, EsFolding *folding)
 {
+	folding->key = fold->key;
+	folding->version = fold->version;
+	folding->fold = fold;
 	fold->key = key;
 	fold->version = 0;
-	folding->fold = fold;
 	es_user_code_enter(&folding->user, fold->entry->aggregate.owner,
 					   fold->entry->aggregate.settings);
 	folding->callback.callback = add_context;
@@ -112,7 +116,8 @@ es_fold_leave(EsFold *fold, EsFolding *folding)
 {
 	error_context_stack = folding->callback.previous;
 	es_user_code_leave(&folding->user);
-	fold->key = NULL;
+	fold->key = folding->key;
+	fold->version = folding->version;
 }
 
 /* ---------- states ---------- */

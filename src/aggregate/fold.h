@@ -176,6 +176,8 @@ extern void es_fold_row(EsFold *fold, TupleTableSlot *row, EsState *state,
 typedef struct EsFolding
 {
 	EsFold	   *fold;
+	const EsStreamKey *key;		/* what it folded before */
+	int64		version;
 	EsUserCode	user;
 	ErrorContextCallback callback;
 } EsFolding;

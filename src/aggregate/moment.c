@@ -19,7 +19,6 @@
 #include "utils/timestamp.h"
 
 #include "aggregate/moment.h"
-#include "ledger/find.h"
 #include "ledger/rows.h"
 
 /*
@@ -68,68 +67,77 @@ es_moment_get(EsMoment *moment, FunctionCallInfo fcinfo, int at_version,
 	}
 }
 
-/*
- * What is_placed_by() needs.
- */
-typedef struct Placed
+void
+es_moment_open(EsMoment *moment, const EsStore *store, Snapshot snapshot)
 {
-	EsTxFinder *finder;
-	int64		position;
-} Placed;
+	if (moment->kind != ES_MOMENT_POSITION)
+		return;
+	moment->commits = es_ledger_open(store, AccessShareLock);
+	moment->finder = es_tx_finder_begin(moment->commits, store, snapshot);
+}
+
+void
+es_moment_close(EsMoment *moment)
+{
+	if (moment->finder == NULL)
+		return;
+	es_tx_finder_end(moment->finder);
+	relation_close(moment->commits, AccessShareLock);
+	moment->finder = NULL;
+}
 
 /*
- * Does the event have a position at or before the one given?
+ * Does the event have a position at or before that of the moment?
  */
 static bool
-is_placed_by(TupleTableSlot *slot, void *arg)
+is_placed_by(EsMoment *moment, TupleTableSlot *slot)
 {
-	Placed	   *placed = arg;
 	bool		isnull;
 	int64		tx = DatumGetInt64(slot_getattr(slot, Anum_es_events_tx, &isnull));
 	int32		ordinal = DatumGetInt32(slot_getattr(slot, Anum_es_events_ordinal,
 													 &isnull));
 	int64		first_position;
 
-	return es_tx_finder_find(placed->finder, tx, &first_position) != NULL &&
-		first_position + ordinal <= placed->position;
+	return es_tx_finder_find(moment->finder, tx, &first_position) != NULL &&
+		first_position + ordinal <= moment->number;
 }
 
-/*
- * Finds the newest event at or before a position.
- */
-static int64
-find_by_position(Relation events, const EsStore *store, const EsStreamKey *key,
-				 Snapshot snapshot, int64 position)
+bool
+es_moment_counts(EsMoment *moment, TupleTableSlot *slot)
 {
-	Relation	commits = es_ledger_open(store, AccessShareLock);
-	Placed		placed;
-	int64		version;
+	bool		isnull;
 
-	placed.finder = es_tx_finder_begin(commits, store, snapshot);
-	placed.position = position;
-	version = es_events_find_last(events, store, key, snapshot, is_placed_by,
-								  &placed);
-	es_tx_finder_end(placed.finder);
-	relation_close(commits, AccessShareLock);
-	return version;
-}
-
-int64
-es_moment_find(const EsMoment *moment, Relation events, const EsStore *store,
-			   const EsStreamKey *key, Snapshot snapshot)
-{
 	switch (moment->kind)
 	{
 		case ES_MOMENT_NOW:
-			return PG_INT64_MAX;
+			return true;
 		case ES_MOMENT_VERSION:
-			return moment->number;
+			return DatumGetInt64(slot_getattr(slot, Anum_es_events_version,
+											  &isnull)) <= moment->number;
 		case ES_MOMENT_TIME:
-			return TIMESTAMP_IS_NOEND(moment->time) ? PG_INT64_MAX :
-				es_events_version_at(events, store, key, snapshot, moment->time);
+			return DatumGetTimestampTz(slot_getattr(slot,
+													Anum_es_events_recorded_at,
+													&isnull)) <= moment->time;
 		case ES_MOMENT_POSITION:
-			return find_by_position(events, store, key, snapshot,
-									moment->number);
+			return is_placed_by(moment, slot);
 	}
 	pg_unreachable();
+}
+
+static bool
+counts(TupleTableSlot *slot, void *arg)
+{
+	return es_moment_counts(arg, slot);
+}
+
+int64
+es_moment_find(EsMoment *moment, Relation events, const EsStore *store,
+			   const EsStreamKey *key, Snapshot snapshot)
+{
+	if (moment->kind == ES_MOMENT_NOW ||
+		(moment->kind == ES_MOMENT_TIME && TIMESTAMP_IS_NOEND(moment->time)))
+		return PG_INT64_MAX;
+	if (moment->kind == ES_MOMENT_VERSION)
+		return moment->number;
+	return es_events_find_last(events, store, key, snapshot, counts, moment);
 }

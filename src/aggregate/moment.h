@@ -15,6 +15,7 @@
 #include "utils/snapshot.h"
 
 #include "aggregate/aggregate.h"
+#include "ledger/find.h"
 
 typedef enum EsMomentKind
 {
@@ -29,6 +30,10 @@ typedef struct EsMoment
 	EsMomentKind kind;
 	int64		number;			/* a version or position */
 	TimestampTz time;
+
+	/* while it is open */
+	Relation	commits;
+	EsTxFinder *finder;
 } EsMoment;
 
 /*
@@ -41,10 +46,21 @@ extern void es_moment_get(EsMoment *moment, FunctionCallInfo fcinfo,
 						  int at_version, int as_of, int at_position);
 
 /*
+ * Opens and closes what it takes to compare events with a position; after an
+ * error PostgreSQL cleans up.
+ */
+extern void es_moment_open(EsMoment *moment, const EsStore *store,
+						   Snapshot snapshot);
+extern void es_moment_close(EsMoment *moment);
+
+/* Had this event, a row of es_events, happened at the moment? */
+extern bool es_moment_counts(EsMoment *moment, TupleTableSlot *slot);
+
+/*
  * Returns the version of the newest event of the stream that counts at the
  * moment: PG_INT64_MAX for now, 0 if there is none.
  */
-extern int64 es_moment_find(const EsMoment *moment, Relation events,
+extern int64 es_moment_find(EsMoment *moment, Relation events,
 							const EsStore *store, const EsStreamKey *key,
 							Snapshot snapshot);
 

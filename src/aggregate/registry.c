@@ -365,17 +365,15 @@ es_aggregate_lookup(const EsStore *store, const char *name)
 }
 
 /*
- * Is this the category of the stream?  That is what stands before the first
- * hyphen of its id.
+ * Returns the length of the category at the beginning of the stream's id.
  */
-static bool
-is_category_of(const char *category, const EsStreamKey *stream)
+static int
+get_category_len(const EsStreamKey *stream)
 {
-	int			len = strlen(category);
+	const char *hyphen = memchr(stream->stream, '-', stream->stream_len);
 
-	return stream->stream_len >= len &&
-		memcmp(stream->stream, category, len) == 0 &&
-		(stream->stream_len == len || stream->stream[len] == '-');
+	return hyphen == NULL ? stream->stream_len :
+		(int) (hyphen - stream->stream);
 }
 
 /*
@@ -385,22 +383,23 @@ static EsAggregateEntry *
 find_by_category(const EsStreamKey *stream)
 {
 	EsAggregateEntry *found = NULL;
+	int			len = get_category_len(stream);
 	ListCell   *lc;
 
 	foreach(lc, registry.entries)
 	{
 		EsAggregateEntry *entry = lfirst(lc);
 
-		if (!is_category_of(entry->aggregate.category, stream))
+		if ((int) strlen(entry->aggregate.category) != len ||
+			memcmp(entry->aggregate.category, stream->stream, len) != 0)
 			continue;
 		if (found != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_AMBIGUOUS_FUNCTION),
-					 errmsg("stream \"%.*s\" has several aggregates",
-							stream->stream_len, stream->stream),
-					 errdetail("Aggregates \"%s\" and \"%s\" are both for category \"%s\".",
-							   found->aggregate.name, entry->aggregate.name,
-							   entry->aggregate.category),
+					 errmsg("category \"%s\" has several aggregates",
+							entry->aggregate.category),
+					 errdetail("Two of them are \"%s\" and \"%s\".",
+							   found->aggregate.name, entry->aggregate.name),
 					 errhint("Say which one: aggregate => '%s'.",
 							 found->aggregate.name)));
 		found = entry;
@@ -432,9 +431,9 @@ es_aggregate_find(const EsStore *store, const char *name,
 		if (entry == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("there is no aggregate for stream \"%.*s\"",
-							stream->stream_len, stream->stream),
-					 errhint("Make one for its category with es_create_aggregate(), or name one.")));
+					 errmsg("category \"%.*s\" has no aggregate",
+							get_category_len(stream), stream->stream),
+					 errhint("Make one with es_create_aggregate(), or name one that is made for another category.")));
 		resolve(store, entry);
 		aggregate = &entry->aggregate;
 	}

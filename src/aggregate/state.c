@@ -119,8 +119,10 @@ es_state(PG_FUNCTION_ARGS)
 									  PG_ARGISNULL(4) ? NULL :
 									  text_to_cstring(PG_GETARG_TEXT_PP(4)),
 									  &key));
+	es_moment_open(&moment, &store, GetActiveSnapshot());
 	limit.version = es_moment_find(&moment, events, &store, &key,
 								   GetActiveSnapshot());
+	es_moment_close(&moment);
 	es_fold_load(fold, events, &key, GetActiveSnapshot(), limit, &state);
 	if (state.version > 0)
 	{

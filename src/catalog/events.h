@@ -117,8 +117,8 @@ extern int64 es_events_read_head(Relation events, const EsStore *store,
  * Finds the newest event of a stream for which `counts` is true, of those that
  * the snapshot shows; returns its version, or 0.
  *
- * Where it is true for an event it must be for all events before: only a few
- * are looked at.  With SnapshotSelf, the stream must be locked.
+ * Where it is true for an event it must be for all events before.  Looks at
+ * about as many events as the number of versions has binary digits.
  */
 typedef bool (*EsEventCounts) (TupleTableSlot *slot, void *arg);
 extern int64 es_events_find_last(Relation events, const EsStore *store,

@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/keywords.h"
@@ -183,11 +184,29 @@ is_reserved(const char *text, const char *name)
 }
 
 /*
+ * Raises the error for a bare name that means nothing.
+ */
+static void
+raise_unknown_name(const char *name, const char *what, const Names *names)
+{
+	StringInfoData list;
+	int			i;
+
+	initStringInfo(&list);
+	for (i = 0; i < names->nnames; i++)
+		appendStringInfo(&list, "%s%s", i == 0 ? "" : ", ", names->names[i].name);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_FUNCTION),
+			 errmsg("\"%s\" is neither a function nor known to %s", name, what),
+			 errdetail("What is known is: %s.", list.data)));
+}
+
+/*
  * Returns the call that a bare name of a function stands for; NULL if the text
  * is no name, or one of the names.
  */
 static Node *
-parse_call(const char *text, const Names *names)
+parse_call(const char *text, const char *what, const Names *names)
 {
 	List	   *name = es_sql_parse_name(text);
 	ColumnRef  *argument;
@@ -202,11 +221,26 @@ parse_call(const char *text, const Names *names)
 			strcmp(strVal(linitial(name)), names->names[i].name) == 0)
 			return NULL;
 	}
+	if (list_length(name) == 1 &&
+		FuncnameGetCandidates(name, -1, NIL, false, false, false, true) == NULL)
+		raise_unknown_name(strVal(linitial(name)), what, names);
 	argument = makeNode(ColumnRef);
 	argument->fields = list_make1(makeString(pstrdup(names->names[0].name)));
 	argument->location = -1;
 	return (Node *) makeFuncCall(name, list_make1(argument),
 								 COERCE_EXPLICIT_CALL, -1);
+}
+
+/*
+ * Is it more than an expression: "*", or one with a label?  The latter may be
+ * what is left of an operator: "a AND".
+ */
+static bool
+is_column(const ResTarget *target)
+{
+	return target->name != NULL ||
+		(IsA(target->val, ColumnRef) &&
+		 IsA(llast(((ColumnRef *) target->val)->fields), A_Star));
 }
 
 /*
@@ -226,7 +260,8 @@ parse_raw(const char *text, const char *what)
 		select->valuesLists != NIL || select->sortClause != NIL ||
 		select->limitOffset != NULL || select->limitCount != NULL ||
 		select->lockingClause != NIL || select->withClause != NULL ||
-		select->op != SETOP_NONE)
+		select->op != SETOP_NONE ||
+		is_column(linitial_node(ResTarget, select->targetList)))
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("%s must be one expression", what)));
@@ -324,7 +359,7 @@ es_expression_parse(const char *text, const char *what,
 	pstate->p_pre_columnref_hook = make_param;
 	pstate->p_ref_hook_state = &known;
 
-	expr = parse_call(text, &known);
+	expr = parse_call(text, what, &known);
 	if (expr == NULL)
 		expr = parse_raw(text, what);
 	expr = transformExpr(pstate, expr, EXPR_KIND_OTHER);

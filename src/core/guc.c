@@ -37,6 +37,20 @@ int			es_guc_projection_batch_size = 10000;
 int			es_guc_projection_max_retries = 5;
 int			es_guc_projection_retry_time = 1000;
 int			es_guc_state_cache_size = 4096;
+int			es_guc_strict_types = ES_STRICT_TYPES_OFF;
+
+static const struct config_enum_entry strict_types_words[] = {
+	{"off", ES_STRICT_TYPES_OFF, false},
+	{"warn", ES_STRICT_TYPES_WARN, false},
+	{"on", ES_STRICT_TYPES_ON, false},
+	{"false", ES_STRICT_TYPES_OFF, true},
+	{"no", ES_STRICT_TYPES_OFF, true},
+	{"0", ES_STRICT_TYPES_OFF, true},
+	{"true", ES_STRICT_TYPES_ON, true},
+	{"yes", ES_STRICT_TYPES_ON, true},
+	{"1", ES_STRICT_TYPES_ON, true},
+	{NULL, 0, false}
+};
 
 /*
  * Accepts a tenant id that es_events could store.
@@ -444,6 +458,21 @@ es_guc_init(void)
 							PGC_USERSET,
 							0,
 							NULL, NULL, NULL);
+
+	/*
+	 * event_store.strict_types: may events be appended whose type, or this
+	 * version of it, is not in es_event_types?  For superusers to change, and
+	 * whom they let: else it would bind nobody.
+	 */
+	DefineCustomEnumVariable("event_store.strict_types",
+							 "Refuses events of types and schema versions that are not registered.",
+							 "With \"warn\" they are appended with a warning.",
+							 &es_guc_strict_types,
+							 ES_STRICT_TYPES_OFF,
+							 strict_types_words,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
 
 	define_metadata_settings();
 	define_sequencer_settings();

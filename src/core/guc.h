@@ -58,6 +58,16 @@ extern int	es_guc_projection_retry_time;
 /* event_store.state_cache_size, in kilobytes */
 extern int	es_guc_state_cache_size;
 
+/* event_store.strict_types */
+typedef enum EsStrictTypes
+{
+	ES_STRICT_TYPES_OFF,		/* what nobody has registered may be appended */
+	ES_STRICT_TYPES_WARN,
+	ES_STRICT_TYPES_ON
+} EsStrictTypes;
+
+extern int	es_guc_strict_types;
+
 /*
  * Keys of an event's metadata that have a setting of their name:
  * event_store.correlation_id and so on.

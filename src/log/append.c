@@ -22,6 +22,7 @@
 
 #include "core/error.h"
 #include "log/log.h"
+#include "types/types.h"
 
 EsAfterAppend es_log_after_append_hook = NULL;
 
@@ -105,6 +106,43 @@ es_check_expected(const EsStream *stream, int64 expected)
 		es_raise_wrong_version(stream, expected);
 }
 
+/*
+ * Raises the error for events that their types refuse.
+ */
+static void
+check_types(const EsStore *store, const EsAppend *append)
+{
+	ErrorContextCallback context;
+	EsCheckedEvent checked;
+	int			number;
+
+	if (es_types_nothing_to_check(store))
+		return;
+	checked.stream = append->key.stream;
+	checked.stream_len = append->key.stream_len;
+	if (append->nevents > 1)
+		es_push_event_context(&context, &number);
+	for (number = 1; number <= append->nevents; number++)
+	{
+		const EsNewEvent *event = &append->events[number - 1];
+
+		CHECK_FOR_INTERRUPTS();
+		checked.event_type = event->type;
+		checked.schema_version = event->schema_version;
+		checked.data = event->data;
+		checked.metadata = event->metadata;
+		es_types_check(store, &checked);
+	}
+	if (append->nevents > 1)
+		error_context_stack = context.previous;
+}
+
+/*
+ * Events are checked before anything is locked; but the events of a call that
+ * brings ids may be recorded already, by types that have changed since. Where
+ * the row is inserted by SQL, the trigger checks what other triggers have made
+ * of it.
+ */
 int64
 es_append_events(const EsAppend *append)
 {
@@ -114,6 +152,8 @@ es_append_events(const EsAppend *append)
 	int64		result = 0;
 
 	events = es_catalog_open_events(RowExclusiveLock, &store);
+	if (store.direct_insert && !append->has_ids)
+		check_types(&store, append);
 	stream = es_stream_lock(events, &store, &append->key, append->expected);
 
 	if (append->has_ids)
@@ -121,6 +161,8 @@ es_append_events(const EsAppend *append)
 
 	if (result == 0)
 	{
+		if (store.direct_insert && append->has_ids)
+			check_types(&store, append);
 		es_check_expected(stream, append->expected);
 
 		/* The same as a retry will get, also if a trigger appends more. */

@@ -65,12 +65,8 @@ event_context(void *arg)
 	errcontext("event %d of the batch", *(int *) arg);
 }
 
-/*
- * Begins a loop over the events of a batch: *number tells errors which one is
- * being read.  Ends with error_context_stack = callback->previous.
- */
-static void
-push_event_context(ErrorContextCallback *callback, int *number)
+void
+es_push_event_context(ErrorContextCallback *callback, int *number)
 {
 	callback->callback = event_context;
 	callback->arg = number;
@@ -289,7 +285,7 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 	append->nevents = types.n;
 	append->events = palloc(sizeof(EsNewEvent) * Max(types.n, 1));
 	defaults = es_metadata_default();
-	push_event_context(&context, &number);
+	es_push_event_context(&context, &number);
 	for (number = 1; number <= types.n; number++)
 	{
 		int			i = number - 1;
@@ -460,7 +456,7 @@ es_append_args_events(const Jsonb *events, Datum defaults, EsAppend *append)
 
 	append->nevents = JB_ROOT_COUNT(events);
 	append->events = palloc(sizeof(EsNewEvent) * Max(append->nevents, 1));
-	push_event_context(&context, &number);
+	es_push_event_context(&context, &number);
 	for (number = 1; number <= append->nevents; number++)
 	{
 		JsonbValue *element =

@@ -254,6 +254,12 @@ extern void es_append_args_expected(FunctionCallInfo fcinfo, int arg,
 									EsAppend *append);
 
 /*
+ * Names the event whose *number, from 1 on, it is in the context of errors,
+ * until the caller puts error_context_stack back.
+ */
+extern void es_push_event_context(ErrorContextCallback *callback, int *number);
+
+/*
  * Fills events, nevents and has_ids of *append from a JSON array of events, as
  * es_append_json takes it; all else is the caller's.  defaults is the metadata
  * that completes theirs, es_metadata_default() or more.

@@ -163,7 +163,25 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 void
 es_apply(const EsStore *store, EsProjection *projection, EsBatch *batch)
 {
-	run(store, projection, batch, false);
+	ErrorContextCallback callback;
+	EsBatch		upcast;
+
+	if (!batch->to_upcast)
+	{
+		run(store, projection, batch, false);
+		return;
+	}
+
+	callback.callback = add_context;
+	callback.arg = projection;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	es_batch_upcast(store, projection, batch, &upcast);
+	error_context_stack = callback.previous;
+
+	if (upcast.nevents > 0)
+		run(store, projection, &upcast, false);
+	tuplestore_end(upcast.events);
 }
 
 void

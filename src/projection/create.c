@@ -27,14 +27,12 @@
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "core/compat.h"
 #include "core/partition.h"
 #include "core/user_code.h"
-#include "ledger/ledger.h"
 #include "projection/rebuild.h"
 
 PG_FUNCTION_INFO_V1(es_create_view);
@@ -237,20 +235,15 @@ set_start(NewRow *row, int64 head)
 }
 
 /*
- * Locks the store and gives it back; with a snapshot to look at the log.
+ * Locks the store and gives it back; returns the last position of the log.
  */
 static int64
 begin(EsStore *store)
 {
-	int64		head;
-
 	PreventCommandIfReadOnly("creating a projection");
 	if (!es_catalog_lock_store(store))
 		es_catalog_get_store(store);	/* raises the error */
-	PushActiveSnapshot(GetTransactionSnapshot());
-	head = es_ledger_head(store, GetActiveSnapshot());
-	PopActiveSnapshot();
-	return head;
+	return es_task_head(store);
 }
 
 /* ---------- views ---------- */
@@ -273,16 +266,6 @@ get_table_name(const char *name, char **state)
 				 errmsg("the table of a projection cannot be temporary")));
 	*state = quote_qualified_identifier(schema, es_view_state_name(base));
 	return quote_qualified_identifier(schema, base);
-}
-
-static void
-execute_sql(const char *sql)
-{
-	int			result = SPI_execute(sql, false, 0);
-
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
 }
 
 static Oid
@@ -311,7 +294,7 @@ make_tables(const EsStore *store, EsProjection *projection, const NewRow *row,
 	view = es_view_analyze(store, projection->query);
 	es_view_check_mode(view, row->name, row->partitions, row->is_inline);
 	foreach(lc, es_view_create_sql(view, table, view->needs_state ? state : NULL))
-		execute_sql(lfirst(lc));
+		es_run_command(lfirst(lc));
 	values[0] = Int32GetDatum(projection->id);
 	values[1] = ObjectIdGetDatum(get_relation(table));
 	values[2] = ObjectIdGetDatum(view->needs_state ? get_relation(state) : InvalidOid);

@@ -7,9 +7,12 @@
  *
  * NOTES
  *	  registry.c    es_event_types as structs, kept until it changes
+ *	  code.c        the expressions of a type, parsed and planned
  *	  define.c      es_register_event_type and what changes a type
  *	  check.c       is an event what its type says? for appends
  *	  upcast.c      events of old versions, as the newest
+ *	  functions.c   es_upcast, es_check_event
+ *	  fingerprint.c what upcasting depends on, as a number
  *
  *	  A row (event_type, n) of the registry says how version n of the type
  *	  looks, and its upcaster how an event of version n - 1 becomes one of n.
@@ -20,12 +23,45 @@
 #ifndef ES_TYPES_TYPES_H
 #define ES_TYPES_TYPES_H
 
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
 #include "utils/uuid.h"
 
 #include "catalog/catalog.h"
 
 /* Registers callbacks.  Once, from _PG_init. */
 extern void es_types_init(void);
+
+/* ---------- registry.c ---------- */
+
+typedef enum EsTypeStatus
+{
+	ES_TYPE_DRAFT, ES_TYPE_ACTIVE, ES_TYPE_DEPRECATED, ES_TYPE_RETIRED
+} EsTypeStatus;
+
+/*
+ * A row of es_event_types.
+ */
+typedef struct EsTypeDefinition
+{
+	char	   *event_type;
+	int32		schema_version;
+	EsTypeStatus status;
+	Jsonb	   *json_schema;	/* NULL: none; so are the next two */
+	char	   *check_expression;
+	char	   *upcaster;
+	char	   *owner;
+	List	   *settings;		/* of char *, name=value */
+} EsTypeDefinition;
+
+/*
+ * Reads all rows of es_event_types that the snapshot shows, which may be a
+ * historic one; the relation is open and locked.  Returns a list of
+ * EsTypeDefinition * in the current memory context.
+ */
+extern List *es_types_read(Relation table, Snapshot snapshot);
 
 /* ---------- check.c ---------- */
 
@@ -96,9 +132,22 @@ extern bool es_types_have_upcasters(const EsStore *store);
  */
 extern EsUpcaster *es_upcaster_begin(const EsStore *store);
 
+/*
+ * The same, with the rows that somebody has read: under a historic snapshot, for
+ * example.  They must live as long as the upcaster.
+ */
+extern EsUpcaster *es_upcaster_begin_from(List *definitions);
+
 /* Is an event of this type and version read as something else? */
 extern bool es_upcaster_wants(EsUpcaster *upcaster, Datum event_type,
 							  int32 schema_version);
+
+/*
+ * Is whatever becomes of such an event still of its type, however often it is
+ * upcast?  Raises what is wrong with the upcasters, as they are parsed.
+ */
+extern bool es_upcaster_keeps_type(EsUpcaster *upcaster, Datum event_type,
+								   int32 schema_version);
 
 /*
  * Upcasts an event: returns what it is read as, one piece or several, in
