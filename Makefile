@@ -129,6 +129,7 @@ OBJS = \
 	src/types/check.o \
 	src/types/code.o \
 	src/types/define.o \
+	src/types/feed.o \
 	src/types/fingerprint.o \
 	src/types/functions.o \
 	src/types/registry.o \

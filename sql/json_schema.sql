@@ -202,6 +202,7 @@ INSERT INTO changes (what, writer, reader) VALUES
   ('all of', '{"allOf": [{"required": ["a"]}, {"required": ["b"]}]}', '{"required": ["a", "b"]}'), ('all of now', '{"required": ["a"]}', '{"allOf": [{"required": ["a"]}, {"required": ["b"]}]}'),
   ('names in alternatives', '{"anyOf": [{"properties": {"a": {"type": "string"}}}, {"properties": {"b": true}}], "unevaluatedProperties": false}', '{"properties": {"a": {"type": "integer"}}, "additionalProperties": false}'),
   ('names elsewhere', '{"$ref": "b", "$defs": {"b": {"$id": "b", "properties": {"a": {"type": "string"}}}}}', '{"properties": {"a": {"type": "integer"}}, "patternProperties": {"^b": {"type": "integer"}}}'),
+  ('open in spite of it', '{"additionalProperties": true, "unevaluatedProperties": false}', '{"unevaluatedProperties": false}'),
   ('several', '{"properties": {"a": {"properties": {"b": {"type": "string"}}}}}', '{"properties": {"a": {"required": ["c"], "properties": {"b": {"type": "null"}}}}, "required": ["a"]}');
 SELECT what, b FROM changes LEFT JOIN es_json_schema_breaks(reader, writer) b ON true ORDER BY id, b COLLATE "C";
 -- No schema breaks with itself, or with true and false where these cannot.

@@ -288,6 +288,40 @@ compare_others(EsJsonCompat *compat, const JsonbValue *rule, List *named_by,
 }
 
 /*
+ * What the writer says about properties that it does not name: a list of
+ * schemas, NIL if it says nothing.
+ */
+static List *
+other_schemas(const EsJsonView *writer)
+{
+	List	   *result = NIL;
+	List	   *unevaluated = NIL;
+	bool		has_additional = false;
+	JsonbValue	value;
+	ListCell   *lc;
+
+	foreach(lc, writer->schemas)
+	{
+		if (es_json_get(lfirst(lc), "additionalProperties", &value))
+			result = lappend(result, copy_value(&value));
+	}
+	foreach(lc, all_schemas(writer))
+	{
+		if (es_json_get(lfirst(lc), "additionalProperties", &value))
+			has_additional = true;
+		if (es_json_get(lfirst(lc), "unevaluatedProperties", &value))
+			unevaluated = lappend(unevaluated, copy_value(&value));
+	}
+
+	/* "unevaluatedProperties" is for what no other keyword has looked at. */
+	if (!has_additional && !writer->is_partial && list_length(unevaluated) == 1 &&
+		!(writer->chosen != NULL &&
+		  es_json_view_get(writer->chosen, "unevaluatedProperties", NULL, &value)))
+		result = unevaluated;
+	return result;
+}
+
+/*
  * "additionalProperties", and "unevaluatedProperties" where it is the same:
  * rule is its schema, named_by the schemas whose names and patterns do not
  * count.
@@ -296,19 +330,12 @@ void
 es_json_compat_others(EsJsonCompat *compat, const JsonbValue *rule, List *named_by,
 					  const EsJsonView *writer, const EsJsonPath *path)
 {
-	List	   *others = NIL;
+	List	   *others = other_schemas(writer);
 	EsJsonPath	here;
-	JsonbValue	value;
 	ListCell   *lc;
 
 	foreach(lc, all_schemas(writer))
 		compare_others(compat, rule, named_by, lfirst(lc), writer, path);
-	foreach(lc, writer->schemas)
-	{
-		if (es_json_get(lfirst(lc), "additionalProperties", &value) ||
-			(!writer->is_partial && es_json_get(lfirst(lc), "unevaluatedProperties", &value)))
-			others = lappend(others, copy_value(&value));
-	}
 	if (rule->type == jbvBool && !rule->val.boolean)
 	{
 		if (!es_json_compat_fits(compat, rule, others))

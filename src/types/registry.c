@@ -114,6 +114,7 @@ es_types_init(void)
 	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
 	es_type_code_init();
 	es_type_check_init();
+	es_types_feed_init();
 }
 
 void
