@@ -12,12 +12,34 @@ MODULE_big  = event_store
 
 OBJS = \
 	src/event_store.o \
+	src/aggregate/cache.o \
+	src/aggregate/category.o \
+	src/aggregate/check.o \
+	src/aggregate/define.o \
+	src/aggregate/diff.o \
+	src/aggregate/fingerprint.o \
+	src/aggregate/fold.o \
+	src/aggregate/history.o \
+	src/aggregate/load.o \
+	src/aggregate/moment.o \
+	src/aggregate/prepare.o \
+	src/aggregate/rebuild.o \
+	src/aggregate/registry.o \
+	src/aggregate/save.o \
+	src/aggregate/state.o \
+	src/aggregate/states.o \
+	src/core/expression.o \
 	src/core/guc.o \
 	src/core/names.o \
 	src/core/partition.o \
+	src/core/user_code.o \
 	src/core/uuid.o \
 	src/catalog/catalog.o \
 	src/catalog/events.o \
+	src/command/answer.o \
+	src/command/command_id.o \
+	src/command/decide.o \
+	src/command/execute.o \
 	src/decode/feed.o \
 	src/decode/feed_json.o \
 	src/decode/feed_options.o \
@@ -58,6 +80,7 @@ OBJS = \
 	src/log/append_args.o \
 	src/log/idempotency.o \
 	src/log/insert.o \
+	src/log/metadata.o \
 	src/log/read.o \
 	src/log/stream.o \
 	src/log/trigger.o \
@@ -103,6 +126,14 @@ OBJS = \
 	src/sequencer/wait.o \
 	src/sequencer/wal.o \
 	src/snapshot/snapshot.o \
+	src/types/check.o \
+	src/types/code.o \
+	src/types/define.o \
+	src/types/feed.o \
+	src/types/fingerprint.o \
+	src/types/functions.o \
+	src/types/registry.o \
+	src/types/upcast.o \
 	src/view/aggregate.o \
 	src/view/analyze.o \
 	src/view/check.o \
@@ -121,20 +152,27 @@ SQL_PARTS = \
 	src/core/header.sql \
 	src/jsonschema/jsonschema.sql \
 	src/catalog/tables.sql \
+	src/types/tables.sql \
+	src/aggregate/tables.sql \
 	src/projection/tables.sql \
+	src/types/types.sql \
 	src/log/append.sql \
+	src/log/metadata.sql \
 	src/log/trigger.sql \
 	src/ledger/ledger.sql \
 	src/log/read.sql \
+	src/log/trace.sql \
 	src/ledger/log.sql \
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
+	src/command/command.sql \
 	src/view/view.sql \
 	src/projection/projection.sql \
 	src/projection/rebuild.sql \
 	src/projection/wait.sql \
 	src/monitor/projections.sql \
+	src/aggregate/aggregate.sql \
 	src/privilege/privilege.sql \
 	src/core/footer.sql
 

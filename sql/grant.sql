@@ -6,6 +6,9 @@ CREATE ROLE regress_es_reader;
 CREATE ROLE regress_es_writer;
 CREATE ROLE regress_es_admin;
 SELECT es_append_batch('grant-1', '{A,B,C}', '{1,2,3}'), es_save_snapshot('grant-1', 1, '1');
+SELECT es_register_event_type('Grant', status => 'draft');
+CREATE FUNCTION regress.grant_evolve(s jsonb, e es_event) RETURNS jsonb LANGUAGE sql AS $$ SELECT to_jsonb((e).version) $$;
+SELECT es_create_aggregate('grant', 'grant', 'regress.grant_evolve');
 
 -- Everything that somebody could try, and who gets away with it.
 CREATE TABLE regress.attempts (id int GENERATED ALWAYS AS IDENTITY, command text);
@@ -23,6 +26,33 @@ INSERT INTO regress.attempts (command) VALUES
   ($$SELECT es_json_schema_is_valid('true', '1')$$),
   ($$SELECT * FROM es_json_schema_problems('true', '1')$$),
   ($$SELECT es_json_schema_breaks('true', 'true')$$),
+  ($$SELECT es_cause('{}', es_uuid_v7())$$),
+  ($$SELECT es_trace('grant')$$),
+  ($$SELECT es_execute('grant-1', '{}')$$),
+  ($$SELECT es_register_event_type('GrantNew')$$),
+  ($$SELECT es_alter_event_type('Grant', 1, description => 'x')$$),
+  ($$SELECT es_set_event_type_status('Grant', 1, 'active')$$),
+  ($$SELECT es_drop_event_type('Grant', 1)$$),
+  ($$SELECT es_check_event('Grant', '1')$$),
+  ($$SELECT es_upcast_to('Grant', 1, '1')$$),
+  ($$SELECT * FROM es_upcast('Grant', 1, '1')$$),
+  ($$SELECT count(*) FROM es_event_types$$),
+  ($$INSERT INTO es_event_types (event_type, schema_version, owner) VALUES ('X', 1, 'x')$$),
+  ($$UPDATE es_event_types SET description = 'x'$$),
+  ($$DELETE FROM es_event_types$$),
+  ($$SET event_store.strict_types = off$$),
+  ($$SELECT es_state('grant-1')$$),
+  ($$SELECT * FROM es_states('grant')$$),
+  ($$SELECT * FROM es_history('grant-1')$$),
+  ($$SELECT es_json_diff('1', '2')$$),
+  ($$SELECT es_create_aggregate('grant2', 'grant2', 'regress.grant_evolve')$$),
+  ($$SELECT es_alter_aggregate('grant', keep => 2)$$),
+  ($$SELECT es_rebuild_snapshots('grant')$$),
+  ($$SELECT es_drop_aggregate('grant')$$),
+  ($$SELECT count(*) FROM es_aggregates$$),
+  ($$INSERT INTO es_aggregates (name, category, evolve, owner) VALUES ('x', 'x', 'x', 'x')$$),
+  ($$UPDATE es_aggregates SET evolve = 'x'$$),
+  ($$DELETE FROM es_aggregates$$),
   ($$SELECT es_save_snapshot('grant-1', 2, '2')$$),
   ($$SELECT es_save_snapshot('grant-1', 1, '2')$$),
   ($$SELECT * FROM es_load_snapshot('grant-1')$$),
@@ -53,6 +83,7 @@ INSERT INTO regress.attempts (command) VALUES
   ($$CREATE TABLE mine (e int, FOREIGN KEY (e) REFERENCES es_events)$$),
   ($$DROP EXTENSION event_store$$),
   ($$SET event_store.tenant_id = 'x'$$),
+  ($$SET event_store.user_id = 'x'$$),
   ($$SET event_store.max_stream_locks = 10$$);
 CREATE TABLE regress.copied AS SELECT * FROM es_events WHERE stream_id = 'grant-1' AND version = 1;
 GRANT USAGE ON SCHEMA regress TO PUBLIC;
@@ -211,6 +242,9 @@ SELECT regress.error_of(command)
 
 SELECT es_revoke('regress_es_reader', 'reader'), es_revoke('regress_es_writer', 'writer'), es_revoke('regress_es_admin', 'admin');
 SELECT command, nobody, reader, writer, admin FROM regress.rights() WHERE nobody <> '-' OR reader <> '-' OR writer <> '-' OR admin <> '-';
+SELECT es_drop_event_type('Grant', 1);
+SELECT es_drop_aggregate('grant');
+DROP FUNCTION regress.grant_evolve(jsonb, es_event);
 DROP FUNCTION regress.rights(), regress.try(name, text), regress.acl(name);
 DROP TABLE regress.attempts, regress.copied;
 REVOKE ALL ON SCHEMA regress FROM PUBLIC;

@@ -90,7 +90,7 @@ UPDATE es_snapshots SET stream_id = 'snap-none' WHERE stream_id = 'snap-1';
 DELETE FROM es_snapshots WHERE stream_id = 'snap-1' RETURNING version, state;
 -- A row with its time, from the owner: one of a dump, which may come before its events.
 BEGIN;
-COPY es_snapshots FROM stdin;
+COPY es_snapshots (tenant_id, stream_id, version, aggregate, state, created_at) FROM stdin;
 	snap-later	2		{}	2020-01-01 00:00:00+00
 \.
 SELECT version, state FROM es_load_snapshot('snap-later');

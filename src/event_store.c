@@ -11,11 +11,14 @@
 
 #include "fmgr.h"
 
+#include "aggregate/aggregate.h"
 #include "catalog/catalog.h"
+#include "command/command.h"
 #include "core/guc.h"
 #include "launcher/launcher.h"
 #include "log/log.h"
 #include "projection/projection.h"
+#include "types/types.h"
 #include "worker/worker.h"
 
 #ifdef PG_MODULE_MAGIC_EXT
@@ -34,8 +37,11 @@ _PG_init(void)
 {
 	es_guc_init();
 	es_catalog_init();
+	es_types_init();
 	es_xact_init();
+	es_aggregate_init();
 	es_inline_init();
+	es_command_init();
 	es_worker_init();
 	es_launcher_init();
 	es_hooks_init();

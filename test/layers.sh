@@ -20,11 +20,12 @@ max_function=100
 
 declare -A floor=(
 	[core]=0
-	[catalog]=1 [decode]=1 [jsonschema]=1 [worker]=1
-	[log]=2 [ledger]=2 [snapshot]=2 [privilege]=2
-	[sequencer]=3 [view]=3
-	[launcher]=4 [monitor]=4 [projection]=4
-	[.]=5                           # event_store.c, which starts every room
+	[catalog]=1 [decode]=1 [worker]=1 [jsonschema]=1
+	[types]=2
+	[log]=3 [ledger]=3 [snapshot]=3 [privilege]=3
+	[sequencer]=4 [view]=4 [aggregate]=4
+	[launcher]=5 [monitor]=5 [projection]=5 [command]=5
+	[.]=6                           # event_store.c, which starts every room
 )
 problems=0
 

@@ -30,13 +30,14 @@
 #define Anum_es_events_ordinal			11
 
 /* Columns of es_snapshots */
-#define Natts_es_snapshots				6
+#define Natts_es_snapshots				7
 #define Anum_es_snapshots_tenant_id		1
 #define Anum_es_snapshots_stream_id		2
 #define Anum_es_snapshots_version		3
 #define Anum_es_snapshots_aggregate		4
 #define Anum_es_snapshots_state			5
 #define Anum_es_snapshots_created_at	6
+#define Anum_es_snapshots_definition	7
 
 /* Columns of es_commits */
 #define Natts_es_commits				5

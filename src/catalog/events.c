@@ -207,6 +207,104 @@ es_events_read_head(Relation events, const EsStore *store,
 	return version;
 }
 
+/*
+ * Looks at the newest event of a stream up to a version; returns its version,
+ * or 0, and whether it counts.
+ *
+ * Versions have no holes, except where a dump is being restored.
+ */
+static int64
+look_up_to(Relation events, const EsStore *store, const EsStreamKey *key,
+		   Snapshot snapshot, int64 version, EsEventCounts counts, void *arg,
+		   bool *does_count)
+{
+	StrategyNumber strategy[] = {BTEqualStrategyNumber, BTLessStrategyNumber};
+	Oid			function[] = {F_INT8EQ, F_INT8LT};
+	ScanKeyData keys[3];
+	int64		found = 0;
+	int			i;
+
+	es_events_stream_keys(keys, key);
+	for (i = 0; found == 0 && i < (int) lengthof(strategy); i++)
+	{
+		EsEventScan scan;
+		TupleTableSlot *slot;
+		bool		isnull;
+
+		ScanKeyInit(&keys[2], Anum_es_events_version, strategy[i], function[i],
+					Int64GetDatum(version));
+		es_events_begin_scan(&scan, events, store->indexes[ES_INDEX_PKEY],
+							 snapshot, keys, lengthof(keys));
+		slot = es_events_next(&scan, BackwardScanDirection);
+		if (slot != NULL)
+		{
+			found = DatumGetInt64(slot_getattr(slot, Anum_es_events_version,
+											   &isnull));
+			*does_count = counts(slot, arg);
+		}
+		es_events_end_scan(&scan);
+	}
+	return found;
+}
+
+int64
+es_events_find_last(Relation events, const EsStore *store,
+					const EsStreamKey *key, Snapshot snapshot,
+					EsEventCounts counts, void *arg)
+{
+	bool		does_count = false;
+	int64		result = 0;
+	int64		low = 0;		/* up to it all count */
+	int64		high;			/* does not */
+
+	high = es_events_read_head(events, store, key, snapshot, 0, NULL, NULL);
+
+	/* As a rule it is the newest. */
+	if (high == 0 ||
+		(look_up_to(events, store, key, snapshot, high, counts, arg,
+					&does_count) == high && does_count))
+		return high;
+	while (high - low > 1)
+	{
+		int64		middle = low + (high - low) / 2;
+		int64		version = look_up_to(events, store, key, snapshot, middle,
+										 counts, arg, &does_count);
+
+		if (version <= low)
+			low = middle;		/* there are none between them */
+		else if (does_count)
+		{
+			result = version;
+			low = middle;
+		}
+		else
+			high = version;
+	}
+	return result;
+}
+
+/*
+ * Was the event recorded at the time or before?
+ */
+static bool
+recorded_by(TupleTableSlot *slot, void *arg)
+{
+	bool		isnull;
+	Datum		recorded_at = slot_getattr(slot, Anum_es_events_recorded_at,
+										   &isnull);
+
+	return DatumGetTimestampTz(recorded_at) <= *(TimestampTz *) arg;
+}
+
+int64
+es_events_version_at(Relation events, const EsStore *store,
+					 const EsStreamKey *key, Snapshot snapshot,
+					 TimestampTz as_of)
+{
+	return es_events_find_last(events, store, key, snapshot, recorded_by,
+							   &as_of);
+}
+
 int64
 es_events_find_id(Relation events, const EsStore *store,
 				  const EsStreamKey *key, const pg_uuid_t *id)

@@ -114,6 +114,28 @@ extern int64 es_events_read_head(Relation events, const EsStore *store,
 								 bool *moved);
 
 /*
+ * Finds the newest event of a stream for which `counts` is true, of those that
+ * the snapshot shows; returns its version, or 0.
+ *
+ * Where it is true for an event it must be for all events before.  Looks at
+ * about as many events as the number of versions has binary digits.
+ */
+typedef bool (*EsEventCounts) (TupleTableSlot *slot, void *arg);
+extern int64 es_events_find_last(Relation events, const EsStore *store,
+								 const EsStreamKey *key, Snapshot snapshot,
+								 EsEventCounts counts, void *arg);
+
+/*
+ * Finds the newest event of a stream that was recorded at or before a time, of
+ * those that the snapshot shows; returns its version, or 0.
+ *
+ * Of events of one time all count or none.
+ */
+extern int64 es_events_version_at(Relation events, const EsStore *store,
+								  const EsStreamKey *key, Snapshot snapshot,
+								  TimestampTz as_of);
+
+/*
  * Returns the version of the event with that id in the stream, 0 if none.
  *
  * Sees what is committed now and what this transaction did; the stream must

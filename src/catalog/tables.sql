@@ -63,6 +63,7 @@ CREATE TABLE es_snapshots (
   aggregate  text COLLATE "C" NOT NULL DEFAULT '',
   state      jsonb            NOT NULL,
   created_at timestamptz      NOT NULL,
+  definition uuid,
   CONSTRAINT es_snapshots_pkey PRIMARY KEY (tenant_id, stream_id, version, aggregate)
 );
 COMMENT ON TABLE es_snapshots IS
@@ -73,6 +74,8 @@ COMMENT ON COLUMN es_snapshots.version IS 'version of the stream that the state 
 COMMENT ON COLUMN es_snapshots.aggregate IS 'name of the fold, where a stream has several';
 COMMENT ON COLUMN es_snapshots.state IS 'the folded state';
 COMMENT ON COLUMN es_snapshots.created_at IS 'when the snapshot was saved';
+COMMENT ON COLUMN es_snapshots.definition IS
+  'fingerprint of the aggregate that it was folded by; NULL: it was saved by hand';
 COMMENT ON INDEX es_snapshots_pkey IS 'finds the newest snapshot at or below a version';
 COMMENT ON CONSTRAINT es_snapshots_pkey ON es_snapshots IS
   'one snapshot for each version and fold of a stream';

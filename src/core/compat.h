@@ -92,6 +92,19 @@ index_beginscan_compat(Relation heap, Relation index, Snapshot snapshot,
 }
 
 /*
+ * PostgreSQL 18 has generated columns that are computed when they are read.
+ */
+static inline bool
+is_virtual_column_compat(Form_pg_attribute attribute)
+{
+#if PG_VERSION_NUM >= 180000
+	return attribute->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+	return false;
+#endif
+}
+
+/*
  * PostgreSQL 16 replaced the ownership checks per kind by one function.
  */
 static inline bool

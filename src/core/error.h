@@ -22,6 +22,10 @@
 #define ES_ERRCODE_WRONG_EXPECTED_VERSION	MAKE_SQLSTATE('P','E','0','0','1')
 /* An event id of the call is already in the stream, and it is no retry. */
 #define ES_ERRCODE_EVENT_ID_REUSED			MAKE_SQLSTATE('P','E','0','0','2')
+/* The event's type refuses it: its JSON Schema, its check, a retired version. */
+#define ES_ERRCODE_EVENT_REFUSED			MAKE_SQLSTATE('P','E','0','0','4')
+/* Nobody has registered the event's type, or this version of it. */
+#define ES_ERRCODE_UNKNOWN_EVENT_TYPE		MAKE_SQLSTATE('P','E','0','0','5')
 /* UPDATE, DELETE or TRUNCATE of recorded events. */
 #define ES_ERRCODE_EVENTS_IMMUTABLE			MAKE_SQLSTATE('P','E','0','0','6')
 /* The global log is not available: wal_level, no sequencer. */

@@ -25,4 +25,7 @@
 									 * projections hold it in ROW EXCLUSIVE mode,
 									 * to their end; batches in SHARE mode */
 
+#define ES_LOCK_SNAPSHOT	0xEB	/* 235: who is about to save a snapshot of a
+									 * stream tries it, and never waits */
+
 #endif							/* ES_CORE_LOCKS_H */

@@ -37,7 +37,8 @@ CREATE FOREIGN TABLE es_log_events (
   metadata       jsonb,
   recorded_at    timestamptz,
   tx             bigint,
-  ordinal        integer
+  ordinal        integer,
+  piece          bigint
 ) SERVER event_store_log;
 COMMENT ON FOREIGN TABLE es_log_events IS
   'the log as a relation: what es_log and es_read_all read';
@@ -47,21 +48,22 @@ COMMENT ON COLUMN es_log_events.tenant_id IS 'as in es_events';
 COMMENT ON COLUMN es_log_events.stream_id IS 'as in es_events';
 COMMENT ON COLUMN es_log_events.version IS 'as in es_events';
 COMMENT ON COLUMN es_log_events.event_id IS 'as in es_events';
-COMMENT ON COLUMN es_log_events.event_type IS 'as in es_events';
-COMMENT ON COLUMN es_log_events.schema_version IS 'as in es_events';
-COMMENT ON COLUMN es_log_events.data IS 'as in es_events';
+COMMENT ON COLUMN es_log_events.event_type IS 'as in es_events, upcast';
+COMMENT ON COLUMN es_log_events.schema_version IS 'as in es_events, upcast';
+COMMENT ON COLUMN es_log_events.data IS 'as in es_events, upcast';
 COMMENT ON COLUMN es_log_events.metadata IS 'as in es_events';
 COMMENT ON COLUMN es_log_events.recorded_at IS 'as in es_events';
 COMMENT ON COLUMN es_log_events.tx IS 'as in es_events';
 COMMENT ON COLUMN es_log_events.ordinal IS 'as in es_events';
+COMMENT ON COLUMN es_log_events.piece IS 'number among the rows that the event is read as';
 
 CREATE VIEW es_log AS
   SELECT l."position", l.committed_at, l.tenant_id, l.stream_id, l.version,
          l.event_id, l.event_type, l.schema_version, l.data, l.metadata,
-         l.recorded_at, l.tx, l.ordinal
+         l.recorded_at, l.tx, l.ordinal, l.piece
     FROM es_log_events l;
 COMMENT ON VIEW es_log IS
-  'all events that have their position, of all tenants: es_events in one order';
+  'all events that have their position, of all tenants: es_events in one order, upcast to their newest versions';
 COMMENT ON COLUMN es_log."position" IS
   'place of the event in the log: 1, 2, 3 ... without a hole, in the order of commits';
 COMMENT ON COLUMN es_log.committed_at IS 'when the transaction of the event was committed';
@@ -76,6 +78,8 @@ COMMENT ON COLUMN es_log.metadata IS 'what is known about the event';
 COMMENT ON COLUMN es_log.recorded_at IS 'when the event was appended';
 COMMENT ON COLUMN es_log.tx IS 'number of the appending transaction';
 COMMENT ON COLUMN es_log.ordinal IS 'place of the event in its transaction';
+COMMENT ON COLUMN es_log.piece IS
+  'number of the row among those that the event is read as: 1, unless an upcaster has split it into several';
 
 CREATE FUNCTION es_check_read_all(
   after_position bigint, max_count bigint, categories text[], event_types text[]
@@ -107,7 +111,7 @@ BEGIN ATOMIC
      AND ($3 IS NULL OR es_category(l.stream_id) = ANY ($3))
      AND ($4 IS NULL OR l.event_type = ANY ($4))
    ORDER BY l."position"
-   LIMIT es_check_read_all($1, $2, $3, $4);
+   FETCH FIRST (es_check_read_all($1, $2, $3, $4)) ROWS WITH TIES;  -- an event is not cut into pieces
 END;
 COMMENT ON FUNCTION es_read_all(bigint, bigint, text[], text[]) IS
   'the log of the session''s tenant: events behind a position in order, at most max_count, of some categories or types';
@@ -126,7 +130,7 @@ BEGIN ATOMIC
      AND l."position" > coalesce($2, 0)
      AND es_category(l.stream_id) = $1
    ORDER BY l."position"
-   LIMIT es_check_read_category($1, $2, $3);
+   FETCH FIRST (es_check_read_category($1, $2, $3)) ROWS WITH TIES;
 END;
 COMMENT ON FUNCTION es_read_category(text, bigint, bigint) IS
   'the log of one category of streams of the session''s tenant: events behind a position in order, at most max_count';

@@ -20,6 +20,9 @@
  *	  A scan along the ledger can be shared by parallel workers, which take
  *	  pieces of the range of positions.  Their rows come in no order.
  *
+ *	  Events are upcast: a plan is made anew when event types change, which
+ *	  invalidates es_events.
+ *
  *	  Privileges are those on the foreign table, which nobody can make another
  *	  one of (es_log_check_table).
  *
@@ -61,6 +64,7 @@
 #include "core/compat.h"
 #include "ledger/ledger.h"
 #include "ledger/log_fdw.h"
+#include "types/types.h"
 
 PG_FUNCTION_INFO_V1(es_log_handler);
 PG_FUNCTION_INFO_V1(es_log_validator);
@@ -71,7 +75,7 @@ PG_FUNCTION_INFO_V1(es_log_validator);
 
 static const Oid column_types[Natts_es_log_events] = {
 	INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT8OID, UUIDOID, TEXTOID,
-	INT4OID, JSONBOID, JSONBOID, TIMESTAMPTZOID, INT8OID, INT4OID
+	INT4OID, JSONBOID, JSONBOID, TIMESTAMPTZOID, INT8OID, INT4OID, INT8OID
 };
 
 /*
@@ -289,6 +293,8 @@ log_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	ListCell   *lc;
 
 	es_log_check_table(relid, &plan->store);
+	root->glob->relationOids = lappend_oid(root->glob->relationOids,
+										   plan->store.events);
 	events = es_catalog_open_events(AccessShareLock, &plan->store);
 	estimate_rel_size(events, NULL, &pages, &plan->events, &allvisfrac);
 	relation_close(events, NoLock);
@@ -463,6 +469,27 @@ events_wanted(PlannerInfo *root, RelOptInfo *rel, const LogPlan *plan)
 }
 
 /*
+ * May conditions be evaluated in another order?  Not if one has to hide rows
+ * from functions in another.
+ */
+static bool
+are_exchangeable(List *conditions)
+{
+	Index		level;
+	ListCell   *lc;
+
+	if (conditions == NIL)
+		return true;
+	level = linitial_node(RestrictInfo, conditions)->security_level;
+	foreach(lc, conditions)
+	{
+		if (lfirst_node(RestrictInfo, lc)->security_level != level)
+			return false;
+	}
+	return true;
+}
+
+/*
  * GetForeignPlan
  */
 static ForeignScan *
@@ -492,9 +519,10 @@ log_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best,
 		recheck = lappend(recheck, rinfo->clause);
 	}
 
-	header = list_make2_int(intVal(linitial(best->fdw_private)),
+	header = list_make3_int(intVal(linitial(best->fdw_private)),
 							best->path.parallel_aware ? 0 :
-							events_wanted(root, rel, plan));
+							events_wanted(root, rel, plan),
+							are_exchangeable(others));
 	return make_foreignscan(tlist, extract_actual_clauses(others, false),
 							rel->relid, exprs, list_make2(header, kinds), NIL,
 							recheck, outer_plan);
@@ -502,11 +530,15 @@ log_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *best,
 
 /*
  * IsForeignScanParallelSafe: it reads tables of this database as any scan does.
+ * But upcasters are SQL of the users', which need not be safe.
  */
 static bool
 log_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 {
-	return true;
+	EsStore		store;
+
+	es_catalog_get_store(&store);
+	return !es_types_have_upcasters(&store);
 }
 
 /*

@@ -16,12 +16,18 @@
 
 #include "catalog/catalog.h"
 
-/* Columns of es_log_events: two, and then those of es_events */
-#define Natts_es_log_events				(2 + Natts_es_events)
+/* Columns of es_log_events: two, those of es_events, and one */
+#define Natts_es_log_events				(2 + Natts_es_events + 1)
 #define Anum_es_log_events_position		1
 #define Anum_es_log_events_committed_at	2
 #define Anum_es_log_events_tenant_id	(2 + Anum_es_events_tenant_id)
 #define Anum_es_log_events_stream_id	(2 + Anum_es_events_stream_id)
+#define Anum_es_log_events_version		(2 + Anum_es_events_version)
+#define Anum_es_log_events_event_type	(2 + Anum_es_events_event_type)
+#define Anum_es_log_events_schema_version	(2 + Anum_es_events_schema_version)
+#define Anum_es_log_events_data			(2 + Anum_es_events_data)
+#define Anum_es_log_events_metadata		(2 + Anum_es_events_metadata)
+#define Anum_es_log_events_piece		Natts_es_log_events
 
 /*
  * How the events are found.
@@ -37,8 +43,9 @@ typedef enum EsLogMode
 /*
  * What a condition that the scan takes care of compares with its value.
  *
- * ForeignScan.fdw_private is a list of two: the integers mode and number of
- * events wanted (0 if that is not known), and the kinds of the conditions.
+ * ForeignScan.fdw_private is a list of two: the integers mode, number of
+ * events wanted (0 if that is not known) and whether other conditions may be
+ * evaluated in any order; and the kinds of the conditions.
  * ForeignScan.fdw_exprs has the expressions that give the values, in the same
  * order; fdw_recheck_quals the whole conditions.
  */
@@ -52,6 +59,19 @@ typedef enum EsLogCondition
 	ES_LOG_TENANT_IS,
 	ES_LOG_STREAM_IS
 } EsLogCondition;
+
+/*
+ * Does upcasting change the column, or tell how many rows there are of an
+ * event?
+ */
+static inline bool
+es_log_column_is_upcast(int column)
+{
+	return column == Anum_es_log_events_event_type ||
+		column == Anum_es_log_events_schema_version ||
+		column == Anum_es_log_events_data ||
+		column == Anum_es_log_events_piece;
+}
 
 /*
  * Makes sure that the foreign table is the extension's own es_log_events, and

@@ -13,6 +13,13 @@
  *	  es_events and es_commits are read with the snapshot of the query, like
  *	  any table of it.
  *
+ *	  An event may be read as another one, or as several (room types).  To know
+ *	  how many there are takes upcasting it, whatever columns are used.  An
+ *	  event that conditions leave out is not upcast, as far as they are about
+ *	  what upcasting does not change: it may be one that cannot be upcast.  That
+ *	  is what stands beside the type and the data; and the type of those events
+ *	  that keep it.
+ *
  *	  In a parallel plan each process takes pieces of the range and scans them,
  *	  one after the other.  Without workers, as when a cursor fetches, there is
  *	  no shared memory, and the scan is a plain one.
@@ -30,6 +37,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -46,6 +54,7 @@
 #include "ledger/log_share.h"
 #include "ledger/logscan.h"
 #include "ledger/rows.h"
+#include "types/types.h"
 
 /*
  * A scan of es_log_events, ForeignScanState.fdw_state.
@@ -64,6 +73,9 @@ typedef struct LogState
 	TupleTableSlot *slot;		/* the row to return */
 	MemoryContext context;		/* of one run of the scan */
 	EsLogShare *share;			/* of a parallel scan, else NULL */
+	EsUpcaster *upcaster;		/* NULL: events are read as they are stored */
+	ExprState  *filter;			/* what an event must fulfil to be upcast */
+	ExprState  *type_filter;	/* what one that keeps its type must, too */
 
 	/* one run */
 	bool		started;
@@ -77,6 +89,11 @@ typedef struct LogState
 	text	   *tenant_now;		/* tenant whose stream is being read */
 	bool		in_stream;
 	EsEventScan events_scan;
+
+	/* what the current event is read as */
+	EsPiece    *pieces;
+	int			npieces;
+	int			nreturned;		/* of them */
 } LogState;
 
 /*
@@ -116,9 +133,65 @@ count_needed(const ForeignScan *plan)
 
 		if (column == 0)
 			return Natts_es_events;
-		needed = Max(needed, column - Anum_es_log_events_committed_at);
+		if (column != Anum_es_log_events_piece)
+			needed = Max(needed, column - Anum_es_log_events_committed_at);
 	}
 	return Min(needed, Natts_es_events);
+}
+
+/*
+ * What a condition is about.
+ */
+typedef enum Subject
+{
+	ABOUT_EVENT,				/* the same for all that it is read as */
+	ABOUT_TYPE,					/* and the type */
+	ABOUT_OTHER
+} Subject;
+
+static Subject
+get_subject(Node *condition, Index rti)
+{
+	Bitmapset  *used = NULL;
+	Subject		subject = ABOUT_EVENT;
+	int			attno = -1;
+
+	if (contain_volatile_functions(condition) || contain_subplans(condition))
+		return ABOUT_OTHER;
+	pull_varattnos(condition, rti, &used);
+	while ((attno = bms_next_member(used, attno)) >= 0)
+	{
+		int			column = attno + FirstLowInvalidHeapAttributeNumber;
+
+		if (column == Anum_es_log_events_event_type)
+			subject = ABOUT_TYPE;
+		else if (column == 0 || es_log_column_is_upcast(column))
+			return ABOUT_OTHER;
+	}
+	return subject;
+}
+
+/*
+ * Gets ready to upcast events, if any are to be.
+ */
+static void
+begin_upcasting(ForeignScanState *node, LogState *state)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	List	   *conditions[] = {NIL, NIL, NIL};
+	ListCell   *lc;
+
+	state->upcaster = es_upcaster_begin(&state->store);
+	if (state->upcaster == NULL || !lthird_int(linitial(plan->fdw_private)))
+		return;
+	foreach(lc, plan->scan.plan.qual)
+	{
+		Subject		subject = get_subject(lfirst(lc), plan->scan.scanrelid);
+
+		conditions[subject] = lappend(conditions[subject], lfirst(lc));
+	}
+	state->filter = ExecInitQual(conditions[ABOUT_EVENT], (PlanState *) node);
+	state->type_filter = ExecInitQual(conditions[ABOUT_TYPE], (PlanState *) node);
 }
 
 void
@@ -153,6 +226,8 @@ es_log_begin(ForeignScanState *node, int eflags)
 	memset(state->slot->tts_isnull, true, desc->natts * sizeof(bool));
 	state->slot->tts_isnull[Anum_es_log_events_position - 1] = false;
 	state->slot->tts_isnull[Anum_es_log_events_committed_at - 1] = false;
+	state->slot->tts_isnull[Anum_es_log_events_piece - 1] = false;
+	begin_upcasting(node, state);
 	state->context = AllocSetContextCreate(CurrentMemoryContext,
 										   "event_store log scan",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -334,6 +409,7 @@ stop(LogState *state)
 		es_tx_finder_end(state->finder);
 	state->finder = NULL;
 	state->started = false;
+	state->npieces = state->nreturned = 0;
 	ExecClearTuple(state->slot);
 	MemoryContextReset(state->context);
 }
@@ -499,39 +575,134 @@ next_event(LogState *state, Snapshot snapshot, int64 *position,
 	}
 }
 
+/*
+ * Puts the first columns of an event into the row.
+ */
+static void
+copy_columns(LogState *state, TupleTableSlot *event, int ncolumns)
+{
+	if (ncolumns == 0)
+		return;
+	slot_getsomeattrs(event, ncolumns);
+	memcpy(state->slot->tts_values + Anum_es_log_events_committed_at,
+		   event->tts_values, ncolumns * sizeof(Datum));
+	memcpy(state->slot->tts_isnull + Anum_es_log_events_committed_at,
+		   event->tts_isnull, ncolumns * sizeof(bool));
+}
+
+/*
+ * Upcasts the event in the row, if it is to be; returns false if nobody wants
+ * to see what becomes of it.
+ */
+static bool
+upcast(ForeignScanState *node, LogState *state, TupleTableSlot *event)
+{
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+	TupleTableSlot *slot = state->slot;
+	EsPiece		stored;
+	EsEventName name;
+	text	   *stream;
+
+#define COLUMN(name) (slot->tts_values[Anum_es_log_events_##name - 1])
+	copy_columns(state, event, Max(state->nneeded, Anum_es_events_schema_version));
+	if (!es_upcaster_wants(state->upcaster, COLUMN(event_type),
+						   DatumGetInt32(COLUMN(schema_version))))
+		return true;
+	if (state->filter != NULL || state->type_filter != NULL)
+	{
+		econtext->ecxt_scantuple = ExecStoreVirtualTuple(slot);
+		if (!ExecQual(state->filter, econtext) ||
+			(state->type_filter != NULL &&
+			 es_upcaster_keeps_type(state->upcaster, COLUMN(event_type),
+									DatumGetInt32(COLUMN(schema_version))) &&
+			 !ExecQual(state->type_filter, econtext)))
+			return false;
+		ExecClearTuple(slot);
+	}
+
+	copy_columns(state, event, Max(state->nneeded, Anum_es_events_metadata));
+	stored.event_type = COLUMN(event_type);
+	stored.schema_version = DatumGetInt32(COLUMN(schema_version));
+	stored.data = COLUMN(data);
+	stream = DatumGetTextPP(COLUMN(stream_id));
+	name.stream = VARDATA_ANY(stream);
+	name.stream_len = VARSIZE_ANY_EXHDR(stream);
+	name.version = DatumGetInt64(COLUMN(version));
+	name.position = DatumGetInt64(COLUMN(position));
+	state->pieces = es_upcaster_apply(state->upcaster, &stored, COLUMN(metadata),
+									  &name, &state->npieces);
+	state->nreturned = 0;
+	return true;
+#undef COLUMN
+}
+
+/*
+ * Returns the row, of the event or of the next one that it is read as.
+ */
+static TupleTableSlot *
+return_row(LogState *state)
+{
+	Datum	   *values = state->slot->tts_values;
+	int			number = 0;
+
+	if (state->npieces > 0)
+	{
+		const EsPiece *piece;
+
+		number = state->mode == ES_LOG_FORWARD || state->mode == ES_LOG_STREAM ?
+			state->nreturned : state->npieces - state->nreturned - 1;
+		state->nreturned++;
+		piece = &state->pieces[number];
+		values[Anum_es_log_events_event_type - 1] = piece->event_type;
+		values[Anum_es_log_events_schema_version - 1] =
+			Int32GetDatum(piece->schema_version);
+		values[Anum_es_log_events_data - 1] = piece->data;
+	}
+	values[Anum_es_log_events_piece - 1] = Int64GetDatum(number + 1);
+	return ExecStoreVirtualTuple(state->slot);
+}
+
 TupleTableSlot *
 es_log_iterate(ForeignScanState *node)
 {
 	LogState   *state = node->fdw_state;
 	TupleTableSlot *slot = state->slot;
-	TupleTableSlot *event;
-	MemoryContext old_context;
-	int64		position = 0;
-	TimestampTz committed_at = 0;
-
-	/* What scans allocate must live longer than a row. */
-	old_context = MemoryContextSwitchTo(state->context);
-	if (!state->started)
-		start(node, state);
-	event = next_event(state, node->ss.ps.state->es_snapshot, &position,
-					   &committed_at);
-	MemoryContextSwitchTo(old_context);
 
 	ExecClearTuple(slot);
-	if (event == NULL)
-		return NULL;
-	slot->tts_values[Anum_es_log_events_position - 1] = Int64GetDatum(position);
-	slot->tts_values[Anum_es_log_events_committed_at - 1] =
-		TimestampTzGetDatum(committed_at);
-	if (state->nneeded > 0)
+	if (state->nreturned < state->npieces)
+		return return_row(state);
+	for (;;)
 	{
-		slot_getsomeattrs(event, state->nneeded);
-		memcpy(slot->tts_values + Anum_es_log_events_committed_at,
-			   event->tts_values, state->nneeded * sizeof(Datum));
-		memcpy(slot->tts_isnull + Anum_es_log_events_committed_at,
-			   event->tts_isnull, state->nneeded * sizeof(bool));
+		TupleTableSlot *event;
+		MemoryContext old_context;
+		int64		position = 0;
+		TimestampTz committed_at = 0;
+
+		/* What scans allocate must live longer than a row. */
+		old_context = MemoryContextSwitchTo(state->context);
+		if (!state->started)
+			start(node, state);
+		event = next_event(state, node->ss.ps.state->es_snapshot, &position,
+						   &committed_at);
+		MemoryContextSwitchTo(old_context);
+		state->npieces = state->nreturned = 0;
+		if (event == NULL)
+			return NULL;
+
+		slot->tts_values[Anum_es_log_events_position - 1] = Int64GetDatum(position);
+		slot->tts_values[Anum_es_log_events_committed_at - 1] =
+			TimestampTzGetDatum(committed_at);
+		if (state->upcaster == NULL)
+			copy_columns(state, event, state->nneeded);
+		else if (!upcast(node, state, event))
+		{
+			CHECK_FOR_INTERRUPTS();
+			ExecClearTuple(slot);
+			ResetExprContext(node->ss.ps.ps_ExprContext);
+			continue;
+		}
+		return return_row(state);
 	}
-	return ExecStoreVirtualTuple(slot);
 }
 
 void
@@ -608,6 +779,7 @@ es_log_explain(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	EsLogMode	mode = linitial_int(linitial(plan->fdw_private));
+	EsStore		store;
 	List	   *context;
 
 	ExplainPropertyText("Log Scan",
@@ -616,6 +788,9 @@ es_log_explain(ForeignScanState *node, ExplainState *es)
 						mode == ES_LOG_BACKWARD ? "backward by position" :
 						mode == ES_LOG_STREAM ? "forward by stream" :
 						"backward by stream", es);
+	es_catalog_get_store(&store);
+	if (es_types_have_upcasters(&store))
+		ExplainPropertyBool("Log Upcast", true, es);
 	if (plan->fdw_recheck_quals == NIL)
 		return;
 	context = set_deparse_context_plan(es->deparse_cxt,

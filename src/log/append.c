@@ -22,6 +22,7 @@
 
 #include "core/error.h"
 #include "log/log.h"
+#include "types/types.h"
 
 EsAfterAppend es_log_after_append_hook = NULL;
 
@@ -92,15 +93,8 @@ es_check_not_moved(const EsStream *stream)
 				 errhint("The transaction might succeed if retried.")));
 }
 
-/*
- * Raises the error for a stream that is not as the caller expects.
- *
- * A version that the caller stated is compared with what is there now; in a
- * transaction with a snapshot of its own, also the right version is wrong if
- * the transaction cannot see it.
- */
-static void
-check_expected(const EsStream *stream, int64 expected)
+void
+es_check_expected(const EsStream *stream, int64 expected)
 {
 	if (expected == ES_VERSION_ANY || expected == ES_VERSION_EXISTS)
 	{
@@ -113,10 +107,44 @@ check_expected(const EsStream *stream, int64 expected)
 }
 
 /*
- * Appends the events of a call; returns the stream's new version.
+ * Raises the error for events that their types refuse.
  */
-static int64
-append_events(const EsAppend *append)
+static void
+check_types(const EsStore *store, const EsAppend *append)
+{
+	ErrorContextCallback context;
+	EsCheckedEvent checked;
+	int			number;
+
+	if (es_types_nothing_to_check(store))
+		return;
+	checked.stream = append->key.stream;
+	checked.stream_len = append->key.stream_len;
+	if (append->nevents > 1)
+		es_push_event_context(&context, &number);
+	for (number = 1; number <= append->nevents; number++)
+	{
+		const EsNewEvent *event = &append->events[number - 1];
+
+		CHECK_FOR_INTERRUPTS();
+		checked.event_type = event->type;
+		checked.schema_version = event->schema_version;
+		checked.data = event->data;
+		checked.metadata = event->metadata;
+		es_types_check(store, &checked);
+	}
+	if (append->nevents > 1)
+		error_context_stack = context.previous;
+}
+
+/*
+ * Events are checked before anything is locked; but the events of a call that
+ * brings ids may be recorded already, by types that have changed since. Where
+ * the row is inserted by SQL, the trigger checks what other triggers have made
+ * of it.
+ */
+int64
+es_append_events(const EsAppend *append)
 {
 	EsStore		store;
 	Relation	events;
@@ -124,6 +152,8 @@ append_events(const EsAppend *append)
 	int64		result = 0;
 
 	events = es_catalog_open_events(RowExclusiveLock, &store);
+	if (store.direct_insert && !append->has_ids)
+		check_types(&store, append);
 	stream = es_stream_lock(events, &store, &append->key, append->expected);
 
 	if (append->has_ids)
@@ -131,7 +161,9 @@ append_events(const EsAppend *append)
 
 	if (result == 0)
 	{
-		check_expected(stream, append->expected);
+		if (store.direct_insert && append->has_ids)
+			check_types(&store, append);
+		es_check_expected(stream, append->expected);
 
 		/* The same as a retry will get, also if a trigger appends more. */
 		result = stream->head + append->nevents;
@@ -148,11 +180,8 @@ append_events(const EsAppend *append)
 	return result;
 }
 
-/*
- * Raises the errors that an INSERT would raise before it begins.
- */
-static void
-check_may_write(const char *function)
+void
+es_check_may_write(const char *function)
 {
 	PreventCommandIfReadOnly(function);
 	PreventCommandIfParallelMode(function);
@@ -170,10 +199,10 @@ es_append(PG_FUNCTION_ARGS)
 	EsAppend	append;
 	EsNewEvent	event;
 
-	check_may_write("es_append()");
+	es_check_may_write("es_append()");
 	append.events = &event;
 	es_append_args_single(fcinfo, &append);
-	PG_RETURN_INT64(append_events(&append));
+	PG_RETURN_INT64(es_append_events(&append));
 }
 
 /*
@@ -187,9 +216,9 @@ es_append_batch(PG_FUNCTION_ARGS)
 {
 	EsAppend	append;
 
-	check_may_write("es_append_batch()");
+	es_check_may_write("es_append_batch()");
 	es_append_args_batch(fcinfo, &append);
-	PG_RETURN_INT64(append_events(&append));
+	PG_RETURN_INT64(es_append_events(&append));
 }
 
 /*
@@ -201,7 +230,7 @@ es_append_json(PG_FUNCTION_ARGS)
 {
 	EsAppend	append;
 
-	check_may_write("es_append_json()");
+	es_check_may_write("es_append_json()");
 	es_append_args_json(fcinfo, &append);
-	PG_RETURN_INT64(append_events(&append));
+	PG_RETURN_INT64(es_append_events(&append));
 }

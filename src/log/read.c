@@ -20,6 +20,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/pathnodes.h"
 #include "nodes/primnodes.h"
 #include "nodes/supportnodes.h"
 #include "utils/builtins.h"
@@ -31,12 +32,14 @@
 #include "core/compat.h"
 #include "core/guc.h"
 #include "core/names.h"
+#include "types/types.h"
 
 PG_FUNCTION_INFO_V1(es_check_read);
 PG_FUNCTION_INFO_V1(es_read_stream_support);
 PG_FUNCTION_INFO_V1(es_stream_version);
 PG_FUNCTION_INFO_V1(es_tenant);
 PG_FUNCTION_INFO_V1(es_version);
+PG_FUNCTION_INFO_V1(es_version_at);
 
 /*
  * Raises the error for a stream id that is NULL.
@@ -71,6 +74,36 @@ es_stream_version(PG_FUNCTION_ARGS)
 	events = es_catalog_open_events(AccessShareLock, &store);
 	version = es_events_read_head(events, &store, &key, GetActiveSnapshot(),
 								  0, NULL, NULL);
+	relation_close(events, AccessShareLock);
+	PG_RETURN_INT64(version);
+}
+
+/*
+ * SQL: es_version_at(stream_id text, as_of timestamptz) returns bigint
+ *
+ * Reads like es_stream_version().
+ */
+Datum
+es_version_at(PG_FUNCTION_ARGS)
+{
+	EsStore		store;
+	EsStreamKey key;
+	Relation	events;
+	text	   *stream;
+	int64		version;
+
+	if (PG_ARGISNULL(0))
+		raise_null_stream();
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("time must not be null"),
+				 errhint("The newest version of all is es_stream_version(stream_id).")));
+	stream = PG_GETARG_TEXT_PP(0);
+	es_stream_key_make_own(&key, VARDATA_ANY(stream), VARSIZE_ANY_EXHDR(stream));
+	events = es_catalog_open_events(AccessShareLock, &store);
+	version = es_events_version_at(events, &store, &key, GetActiveSnapshot(),
+								   PG_GETARG_TIMESTAMPTZ(1));
 	relation_close(events, AccessShareLock);
 	PG_RETURN_INT64(version);
 }
@@ -113,44 +146,104 @@ es_check_read(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Returns the function of that name that takes a stream, a version, a number
+ * and, unless InvalidOid, something else; InvalidOid if there is none.
+ */
+static Oid
+find_function(const char *name, Oid namespace_oid, Oid fourth)
+{
+	Oid			types[] = {TEXTOID, INT8OID, INT8OID, fourth};
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(types, OidIsValid(fourth) ? 4 : 3)),
+						   ObjectIdGetDatum(namespace_oid));
+}
+
+static bool
+is_true(const Const *value)
+{
+	return !value->constisnull && DatumGetBool(value->constvalue);
+}
+
+/*
+ * Are events read as they are stored?  A plan that relies on the answer is
+ * made anew when event types change: that invalidates es_events.
+ */
+static bool
+is_raw(PlannerInfo *root, const Const *raw)
+{
+	EsStore		store;
+
+	if (is_true(raw))
+		return true;
+	es_catalog_get_store(&store);
+	if (!list_member_oid(root->glob->relationOids, store.events))
+		root->glob->relationOids = lappend_oid(root->glob->relationOids,
+											   store.events);
+	return !es_types_have_upcasters(&store);
+}
+
+/*
  * SQL: es_read_stream_support(internal) returns internal
  *
- * Planner support function of es_read_stream(): where the planner knows the
- * direction, it puts the function for that direction in place.  Inlining that
- * costs a third of inlining the one for both.
+ * Planner support function of es_read_stream(): where there is no time limit,
+ * it puts in place the function for the direction, if the planner knows it, and
+ * where no event is to be read as another one, the one that does not ask.
+ * Inlining that costs a third of inlining the one for all cases.
  */
 Datum
 es_read_stream_support(PG_FUNCTION_ARGS)
 {
-	Node	   *request = (Node *) PG_GETARG_POINTER(0);
-	Oid			types[] = {TEXTOID, INT8OID, INT8OID};
+	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
 	FuncExpr   *call;
-	Const	   *backwards;
+	Expr	   *backwards;
+	Const	   *until;
+	Const	   *raw;
+	Oid			schema;
 	Oid			funcid;
+	Expr	   *fourth = NULL;
 
-	if (!IsA(request, SupportRequestSimplify))
+	if (!IsA(request, SupportRequestSimplify) || request->root == NULL)
 		PG_RETURN_POINTER(NULL);
-	call = ((SupportRequestSimplify *) request)->fcall;
-	backwards = (Const *) list_nth(call->args, 3);
+	call = request->fcall;
+	schema = get_func_namespace(call->funcid);
+	backwards = list_nth(call->args, 3);
+	until = list_nth(call->args, 4);
+	raw = list_nth(call->args, 5);
 
 	/* Without the right to execute it the error should name the function. */
-	if (!IsA(backwards, Const) ||
+	if (!IsA(until, Const) || !until->constisnull || !IsA(raw, Const) ||
 		!may_execute_compat(call->funcid, GetUserId()))
 		PG_RETURN_POINTER(NULL);
 
-	funcid = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-							 CStringGetDatum(!backwards->constisnull &&
-											 DatumGetBool(backwards->constvalue) ?
-											 "es_read_backwards" :
-											 "es_read_forwards"),
-							 PointerGetDatum(buildoidvector(types, lengthof(types))),
-							 ObjectIdGetDatum(get_func_namespace(call->funcid)));
+	if (is_raw(request->root, raw))
+	{
+		if (IsA(backwards, Const))
+			funcid = find_function(is_true((Const *) backwards) ? "es_read_backwards" : "es_read_forwards",
+								   schema, InvalidOid);
+		else
+		{
+			funcid = find_function("es_read_either", schema, BOOLOID);
+			fourth = backwards;
+		}
+	}
+	else if (IsA(backwards, Const))
+	{
+		funcid = find_function(is_true((Const *) backwards) ? "es_upcast_backwards" : "es_upcast_forwards",
+							   schema, TIMESTAMPTZOID);
+		fourth = (Expr *) until;
+	}
+	else
+		PG_RETURN_POINTER(NULL);
 	if (!OidIsValid(funcid))
 		PG_RETURN_POINTER(NULL);
 
 	call = copyObject(call);
 	call->funcid = funcid;
-	call->args = list_truncate(call->args, lengthof(types));
+	call->args = list_truncate(call->args, 3);
+	if (fourth != NULL)
+		call->args = lappend(call->args, copyObject(fourth));
 	PG_RETURN_POINTER(call);
 }
 

@@ -48,22 +48,16 @@ END;
 COMMENT ON FUNCTION es_read_backwards(text, bigint, bigint) IS
   'the events of a stream in reverse order (what es_read_stream is planned as)';
 
-CREATE FUNCTION es_read_stream_support(internal) RETURNS internal
-LANGUAGE C STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'es_read_stream_support';
-COMMENT ON FUNCTION es_read_stream_support(internal) IS
-  'planner support function: puts the function for one direction in the place of es_read_stream';
+CREATE FUNCTION es_version_at(stream_id text, as_of timestamptz) RETURNS bigint
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'es_version_at';
+COMMENT ON FUNCTION es_version_at(text, timestamptz) IS
+  'version of a stream at a time: that of its newest event recorded then or before; 0 when there is none';
 
--- The body counts only where "backwards" is not known when the query is
--- planned; one of the branches is then empty.
-CREATE FUNCTION es_read_stream(
-  stream_id    text,
-  from_version bigint  DEFAULT NULL,
-  max_count    bigint  DEFAULT NULL,
-  backwards    boolean DEFAULT false
-) RETURNS SETOF es_event
+-- Where the planner does not know the direction; one of the branches is empty.
+CREATE FUNCTION es_read_either(stream_id text, from_version bigint, max_count bigint, backwards boolean)
+RETURNS SETOF es_event
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
-SUPPORT es_read_stream_support
 BEGIN ATOMIC
   SELECT * FROM (
     SELECT * FROM es_read_forwards($1, $2, $3) WHERE NOT coalesce($4, false)
@@ -71,8 +65,110 @@ BEGIN ATOMIC
     SELECT * FROM es_read_backwards($1, $2, $3) WHERE coalesce($4, false)
   ) events;
 END;
-COMMENT ON FUNCTION es_read_stream(text, bigint, bigint, boolean) IS
-  'the events of a stream in order, from a version on, at most max_count, or backwards';
+COMMENT ON FUNCTION es_read_either(text, bigint, bigint, boolean) IS
+  'the events of a stream in order or in reverse order, as they are stored (what es_read_stream is planned as)';
+
+-- The same up to a time: versions up to that of the time, which is looked up
+-- once.
+CREATE FUNCTION es_read_forwards(stream_id text, from_version bigint, max_count bigint, until timestamptz)
+RETURNS SETOF es_event
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
+  SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
+         e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
+    FROM es_events e
+   WHERE e.tenant_id = es_tenant()
+     AND e.stream_id = $1
+     AND e.version >= coalesce($2, 1)
+     AND e.version <= CASE WHEN $4 IS NULL THEN 9223372036854775807 ELSE es_version_at($1, $4) END
+   ORDER BY e.version
+   LIMIT es_check_read($1, $2, $3);
+END;
+COMMENT ON FUNCTION es_read_forwards(text, bigint, bigint, timestamptz) IS
+  'the events of a stream up to a time, in order, as they are stored';
+
+CREATE FUNCTION es_read_backwards(stream_id text, from_version bigint, max_count bigint, until timestamptz)
+RETURNS SETOF es_event
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
+  SELECT NULL::bigint, e.stream_id, e.version, e.event_type, e.schema_version,
+         e.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
+    FROM es_events e
+   WHERE e.tenant_id = es_tenant()
+     AND e.stream_id = $1
+     AND e.version <= least($2, CASE WHEN $4 IS NULL THEN 9223372036854775807 ELSE es_version_at($1, $4) END)
+   ORDER BY e.version DESC
+   LIMIT es_check_read($1, $2, $3);
+END;
+COMMENT ON FUNCTION es_read_backwards(text, bigint, bigint, timestamptz) IS
+  'the events of a stream up to a time, in reverse order, as they are stored';
+
+-- Upcast events. es_upcast returns a set, so that the planner leaves the
+-- subquery alone: each event is upcast once, whatever is asked of it, and after
+-- the events are in order.
+CREATE FUNCTION es_upcast_forwards(stream_id text, from_version bigint, max_count bigint, until timestamptz)
+RETURNS SETOF es_event
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
+BEGIN ATOMIC
+  SELECT NULL::bigint, u.stream_id, u.version, (u.piece).event_type, (u.piece).schema_version,
+         (u.piece).data, u.metadata, u.event_id, u.recorded_at, u.tenant_id
+    FROM (SELECT e.stream_id, e.version, e.metadata, e.event_id, e.recorded_at, e.tenant_id,
+                 es_upcast(e.event_type, e.schema_version, e.data, e.metadata, e.stream_id, e.version) AS piece
+            FROM es_read_forwards($1, $2, $3, $4) e
+           ORDER BY e.version) u;
+END;
+COMMENT ON FUNCTION es_upcast_forwards(text, bigint, bigint, timestamptz) IS
+  'the events of a stream in order, upcast (what es_read_stream is planned as)';
+
+-- The pieces of an event are reversed, too.
+CREATE FUNCTION es_upcast_backwards(stream_id text, from_version bigint, max_count bigint, until timestamptz)
+RETURNS SETOF es_event
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
+BEGIN ATOMIC
+  SELECT NULL::bigint, e.stream_id, e.version, u.event_type, u.schema_version,
+         u.data, e.metadata, e.event_id, e.recorded_at, e.tenant_id
+    FROM es_read_backwards($1, $2, $3, $4) e,
+         LATERAL (SELECT p.event_type, p.schema_version, p.data
+                    FROM es_upcast(e.event_type, e.schema_version, e.data, e.metadata, e.stream_id, e.version)
+                         WITH ORDINALITY AS p(event_type, schema_version, data, n)
+                   ORDER BY p.n DESC) u
+   ORDER BY e.version DESC;
+END;
+COMMENT ON FUNCTION es_upcast_backwards(text, bigint, bigint, timestamptz) IS
+  'the events of a stream in reverse order, upcast (what es_read_stream is planned as)';
+
+CREATE FUNCTION es_read_stream_support(internal) RETURNS internal
+LANGUAGE C STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'es_read_stream_support';
+COMMENT ON FUNCTION es_read_stream_support(internal) IS
+  'planner support function: puts the function for the case at hand in the place of es_read_stream';
+
+-- The body counts only where there is a time, or an event can be read as
+-- another and the planner does not know "backwards" or "raw"; all of the
+-- branches but one are then empty.
+CREATE FUNCTION es_read_stream(
+  stream_id    text,
+  from_version bigint      DEFAULT NULL,
+  max_count    bigint      DEFAULT NULL,
+  backwards    boolean     DEFAULT false,
+  until        timestamptz DEFAULT NULL,
+  raw          boolean     DEFAULT false
+) RETURNS SETOF es_event
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
+SUPPORT es_read_stream_support
+BEGIN ATOMIC
+  SELECT * FROM (
+    SELECT * FROM es_upcast_forwards($1, $2, $3, $5) WHERE NOT coalesce($4, false) AND NOT coalesce($6, false)
+    UNION ALL
+    SELECT * FROM es_upcast_backwards($1, $2, $3, $5) WHERE coalesce($4, false) AND NOT coalesce($6, false)
+    UNION ALL
+    SELECT * FROM es_read_forwards($1, $2, $3, $5) WHERE NOT coalesce($4, false) AND coalesce($6, false)
+    UNION ALL
+    SELECT * FROM es_read_backwards($1, $2, $3, $5) WHERE coalesce($4, false) AND coalesce($6, false)
+  ) events;
+END;
+COMMENT ON FUNCTION es_read_stream(text, bigint, bigint, boolean, timestamptz, boolean) IS
+  'the events of a stream in order, from a version on, at most max_count, or backwards, up to a time; upcast to their newest version, or raw';
 
 -- Names of functions with "any" or polymorphic arguments are qualified: an
 -- object of somebody who could create in this schema before the extension

@@ -39,6 +39,7 @@
 #include "core/names.h"
 #include "core/uuid.h"
 #include "log/log.h"
+#include "types/types.h"
 
 PG_FUNCTION_INFO_V1(es_events_before_insert);
 PG_FUNCTION_INFO_V1(es_events_after_insert);
@@ -137,9 +138,14 @@ static void
 complete_event(Row *row)
 {
 	if (ROW_NULL(row, metadata))
-		set_value(row, Anum_es_events_metadata, es_empty_metadata());
+		set_value(row, Anum_es_events_metadata, es_metadata_default());
 	else
+	{
 		es_check_metadata(ROW_VALUE(row, metadata));
+		set_value(row, Anum_es_events_metadata,
+				  es_metadata_merge(es_metadata_default(),
+									ROW_VALUE(row, metadata)));
+	}
 
 	if (ROW_NULL(row, schema_version))
 		set_value(row, Anum_es_events_schema_version, Int32GetDatum(1));
@@ -189,6 +195,25 @@ choose_time(const Row *row, const EsStream *stream)
 }
 
 /*
+ * Raises the error for an event that its type refuses.
+ */
+static void
+check_type(const EsStore *store, const EsStreamKey *key, const Row *row)
+{
+	EsCheckedEvent event;
+
+	if (es_types_nothing_to_check(store))
+		return;
+	event.stream = key->stream;
+	event.stream_len = key->stream_len;
+	event.event_type = ROW_VALUE(row, event_type);
+	event.schema_version = DatumGetInt32(ROW_VALUE(row, schema_version));
+	event.data = ROW_VALUE(row, data);
+	event.metadata = ROW_VALUE(row, metadata);
+	es_types_check(store, &event);
+}
+
+/*
  * Makes the row the next event of its stream.
  */
 static void
@@ -201,6 +226,7 @@ append_row(Relation events, const EsStore *store, const EsStreamKey *key,
 	bool		id_given = !ROW_NULL(row, event_id);
 
 	complete_event(row);
+	check_type(store, key, row);
 	stream = es_stream_lock(events, store, key, ROW_NULL(row, version) ?
 							ES_VERSION_ANY :
 							DatumGetInt64(ROW_VALUE(row, version)) - 1);

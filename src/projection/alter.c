@@ -33,7 +33,6 @@
 
 #include "core/compat.h"
 #include "core/partition.h"
-#include "ledger/ledger.h"
 #include "projection/projection.h"
 
 PG_FUNCTION_INFO_V1(es_pause_projection);
@@ -113,22 +112,6 @@ change(const EsStore *store, const EsProjection *projection, const char *sql,
 }
 
 /*
- * Runs a command as the current user.
- */
-static void
-run_command(const char *sql)
-{
-	int			result;
-
-	SPI_connect();
-	result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
-	SPI_finish();
-}
-
-/*
  * Returns the qualified name of a table of the projection's, NULL if it is not
  * there (any more).
  */
@@ -195,12 +178,12 @@ rename_table(Oid relid, const char *schema, const char *name)
 	old_schema = get_namespace_name(get_rel_namespace(relid));
 	if (schema != NULL && strcmp(schema, old_schema) != 0)
 	{
-		run_command(psprintf("ALTER TABLE %s SET SCHEMA %s", table,
+		es_run_command(psprintf("ALTER TABLE %s SET SCHEMA %s", table,
 							 quote_identifier(schema)));
 		table = get_table(relid);
 	}
 	if (strcmp(get_rel_name(relid), name) != 0)
-		run_command(psprintf("ALTER TABLE %s RENAME TO %s", table,
+		es_run_command(psprintf("ALTER TABLE %s RENAME TO %s", table,
 							 quote_identifier(name)));
 }
 
@@ -249,7 +232,7 @@ es_drop_projection(PG_FUNCTION_ARGS)
 		char	   *state = get_table(projection->state_table);
 
 		if (table != NULL || state != NULL)
-			run_command(psprintf("DROP TABLE %s%s%s", table ? table : "",
+			es_run_command(psprintf("DROP TABLE %s%s%s", table ? table : "",
 								 table && state ? ", " : "",
 								 state ? state : ""));
 	}
@@ -388,11 +371,10 @@ split(const EsStore *store, EsProjection *projection, int partitions)
 static void
 settle(const EsStore *store, EsProjection *projection)
 {
-	int64		head;
+	int64		head = es_task_head(store);
 	int			i;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	head = es_ledger_head(store, GetActiveSnapshot());
 	for (i = 0; i < projection->partitions; i++)
 	{
 		EsCheckpoint checkpoint;
@@ -463,7 +445,7 @@ change_owner(const EsProjection *projection, const char *owner)
 		char	   *table = get_table(tables[i]);
 
 		if (table != NULL)
-			run_command(psprintf("ALTER TABLE %s OWNER TO %s", table,
+			es_run_command(psprintf("ALTER TABLE %s OWNER TO %s", table,
 								 quote_identifier(owner)));
 	}
 }

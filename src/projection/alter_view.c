@@ -23,7 +23,6 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -49,7 +48,9 @@ typedef struct Change
 
 /*
  * What depends on the table ($1) and is neither made again nor a part of it.
- * $2: names of the new columns, $3: their types, $4: those of the old key.
+ * $2: names of the new columns, $3: their types, $4: those of the old key, $5:
+ * of old columns that cannot be NULL by themselves.  pg_attver is an option that
+ * PostgreSQL 15.20 and its like give to every column.
  */
 static const char *const obstacles_sql =
 	"WITH kept AS ("
@@ -96,6 +97,23 @@ static const char *const obstacles_sql =
 	" SELECT 'row-level security' FROM pg_catalog.pg_class c WHERE c.oid = $1 AND c.relrowsecurity"
 	" UNION"
 	" SELECT 'that it is unlogged' FROM pg_catalog.pg_class c WHERE c.oid = $1 AND c.relpersistence <> 'p'"
+	" UNION"
+	" SELECT 'replica identity' FROM pg_catalog.pg_class c WHERE c.oid = $1 AND c.relreplident = 'i'"
+	" UNION"
+	" SELECT pg_catalog.format('tablespace %I', s.spcname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_tablespace s ON s.oid = c.reltablespace WHERE c.oid = $1"
+	" UNION"
+	" SELECT pg_catalog.format('access method %I', m.amname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am m ON m.oid = c.relam"
+	"  WHERE c.oid = $1 AND m.amname <> pg_catalog.current_setting('default_table_access_method')::pg_catalog.name"
+	" UNION"
+	" SELECT pg_catalog.format('storage of column %I', a.attname) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
+	"  WHERE a.attrelid = $1 AND a.attnum > 0 AND (a.attstorage <> t.typstorage OR a.attcompression <> '')"
+	" UNION"
+	" SELECT pg_catalog.format('statistics target of column %I', a.attname) FROM pg_catalog.pg_attribute a"
+	"  WHERE a.attrelid = $1 AND a.attnum > 0 AND (a.attstattarget >= 0 OR"
+	"    EXISTS (SELECT 1 FROM pg_catalog.unnest(a.attoptions) o WHERE pg_catalog.split_part(o, '=', 1) <> 'pg_attver'))"
+	" UNION"
+	" SELECT pg_catalog.format('NOT NULL of column %I', a.attname) FROM pg_catalog.pg_attribute a"
+	"  WHERE a.attrelid = $1 AND a.attnum > 0 AND a.attnotnull AND a.attname::pg_catalog.text <> ALL ($5)"
 	" ORDER BY 1";
 
 /*
@@ -120,6 +138,12 @@ static const char *const commands_sql =
 	" SELECT 2, pg_catalog.format('ALTER TABLE %s SET (%s = %L)', $2, pg_catalog.split_part(o, '=', 1), pg_catalog.substr(o, pg_catalog.strpos(o, '=') + 1))"
 	"  FROM pg_catalog.pg_class c, pg_catalog.unnest(c.reloptions) o WHERE c.oid = $1"
 	" UNION ALL"
+	" SELECT 2, pg_catalog.format('ALTER TABLE %s SET (toast.%s = %L)', $2, pg_catalog.split_part(o, '=', 1), pg_catalog.substr(o, pg_catalog.strpos(o, '=') + 1))"
+	"  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid, pg_catalog.unnest(t.reloptions) o WHERE c.oid = $1"
+	" UNION ALL"
+	" SELECT 2, pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY %s', $2, CASE c.relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END)"
+	"  FROM pg_catalog.pg_class c WHERE c.oid = $1 AND c.relreplident IN ('f', 'n')"
+	" UNION ALL"
 	" SELECT 2, pg_catalog.format('COMMENT ON TABLE %s IS %L', $2, pg_catalog.obj_description($1, 'pg_class'))"
 	" UNION ALL"
 	" SELECT 2, pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', $2, a.attname, pg_catalog.col_description($1, a.attnum))"
@@ -139,24 +163,17 @@ static const char *const commands_sql =
 static const char *const set_query_sql =
 	"UPDATE %s.es_projection_definitions SET query = $2, relation = $3, state_table = $4 WHERE id = $1";
 
-/*
- * Runs a command; with SPI.
- */
-static void
-run_command(const char *sql)
+typedef enum Columns
 {
-	int			result = SPI_execute(sql, false, 0);
-
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
-}
+	ALL, KEYS, NOT_NULL
+} Columns;
 
 /*
- * Makes arrays of the names and types of columns; of the keys only, if asked.
+ * Makes arrays of the names and types of columns: all, those of the key, or
+ * these and others that are NOT NULL in the table that is made for the view.
  */
 static Datum
-get_names(const EsView *view, bool keys)
+get_names(const EsView *view, Columns which)
 {
 	Datum	   *names = palloc(list_length(view->columns) * sizeof(Datum));
 	int			n = 0;
@@ -166,7 +183,8 @@ get_names(const EsView *view, bool keys)
 	{
 		EsViewColumn *column = lfirst(lc);
 
-		if (column->is_key || !keys)
+		if (which == ALL || column->is_key ||
+			(which == NOT_NULL && column->not_null))
 			names[n++] = CStringGetTextDatum(column->name);
 	}
 	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false,
@@ -193,10 +211,12 @@ get_types(const EsView *view)
 static void
 check_obstacles(const Change *change, const EsView *old, const EsView *new)
 {
-	Oid			types[] = {OIDOID, TEXTARRAYOID, OIDARRAYOID, TEXTARRAYOID};
+	Oid			types[] = {
+		OIDOID, TEXTARRAYOID, OIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID
+	};
 	Datum		values[] = {
-		ObjectIdGetDatum(change->rebuild.projection->relation), get_names(new, false),
-		get_types(new), get_names(old, true)
+		ObjectIdGetDatum(change->rebuild.projection->relation), get_names(new, ALL),
+		get_types(new), get_names(old, KEYS), get_names(old, NOT_NULL)
 	};
 	StringInfoData list;
 	uint64		i;
@@ -216,7 +236,7 @@ check_obstacles(const Change *change, const EsView *old, const EsView *new)
 					change->rebuild.projection->name, change->table),
 			 errdetail("The table is replaced by another one, for which these cannot be made again: %s.",
 					   list.data),
-			 errhint("Drop them first.")));
+			 errhint("Drop or reset them first.")));
 }
 
 /*
@@ -284,8 +304,8 @@ prepare(Change *change, MemoryContext context)
 }
 
 /*
- * Names the table, locks it against changes of its definition, and makes the
- * new ones.
+ * Locks the tables against changes of their definition, before anything that
+ * others would notice, and makes the new ones.
  */
 static void
 begin(Change *change, const EsStore *store, EsProjection *projection,
@@ -294,11 +314,14 @@ begin(Change *change, const EsStore *store, EsProjection *projection,
 	MemoryContext context = CurrentMemoryContext;
 	EsRunAs		saved;
 
-	LockRelationOid(projection->relation, ShareUpdateExclusiveLock);
+	es_heap_lock(projection, projection->relation);
+	if (OidIsValid(projection->state_table) &&
+		get_rel_name(projection->state_table) != NULL)
+		es_heap_lock(projection, projection->state_table);
 	memset(change, 0, sizeof(*change));
 	change->table = es_view_relation_name(projection->relation);
 	change->target = get_namespace_name(get_rel_namespace(projection->relation));
-	es_shadow_begin(&change->rebuild, store, projection);
+	es_shadow_begin(&change->rebuild, store, projection, -1);
 	change->rebuild.copy->query = query;
 	es_run_as(store, projection, &saved);
 	prepare(change, context);
@@ -307,15 +330,14 @@ begin(Change *change, const EsStore *store, EsProjection *projection,
 
 /*
  * Drops an old table, and puts a new one in its place; either may be missing.
- * With SPI.
  */
 static void
 replace_table(const Change *change, Oid old, Oid new)
 {
 	if (OidIsValid(old) && get_rel_name(old) != NULL)
-		run_command(psprintf("DROP TABLE %s", es_view_relation_name(old)));
+		es_run_command(psprintf("DROP TABLE %s", es_view_relation_name(old)));
 	if (OidIsValid(new))
-		run_command(psprintf("ALTER TABLE %s SET SCHEMA %s",
+		es_run_command(psprintf("ALTER TABLE %s SET SCHEMA %s",
 							 es_view_relation_name(new),
 							 quote_identifier(change->target)));
 }
@@ -333,15 +355,13 @@ replace_tables(Change *change)
 
 	es_run_as(change->rebuild.store, copy, &saved);
 	es_heap_swap(change->rebuild.heaps);
-	SPI_connect();
 	replace_table(change, projection->state_table, copy->state_table);
 	if (change->same_table)
 		copy->relation = projection->relation;
 	else
 		replace_table(change, projection->relation, copy->relation);
 	foreach(lc, change->commands)
-		run_command(lfirst(lc));
-	SPI_finish();
+		es_run_command(lfirst(lc));
 	es_run_as_end(&saved);
 }
 
@@ -388,7 +408,7 @@ es_alter_view(PG_FUNCTION_ARGS)
 				 errmsg("projection \"%s\" is not a view", projection->name)));
 
 	begin(&change, &store, projection, text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	es_shadow_fill(&change.rebuild, -1);
+	es_shadow_fill(&change.rebuild);
 	es_rebuild_catch_up(&change.rebuild);
 	replace_tables(&change);
 	changed = write_definition(&store, change.rebuild.copy);

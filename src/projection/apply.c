@@ -27,38 +27,10 @@
 #include "utils/rls.h"
 
 #include "core/compat.h"
+#include "core/guc.h"
+#include "core/user_code.h"
+#include "log/log.h"
 #include "projection/projection.h"
-
-/*
- * Sets what a projection's settings say, until the GUC level ends.
- */
-static void
-apply_settings(const EsProjection *projection)
-{
-	ListCell   *lc;
-
-	foreach(lc, projection->settings)
-	{
-		const char *setting = lfirst(lc);
-		const char *equals = strchr(setting, '=');
-		const char *current;
-		char		name[NAMEDATALEN];
-
-		if (equals == NULL || equals - setting >= NAMEDATALEN)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("projection \"%s\" has a setting that is none: \"%s\"",
-							projection->name, setting)));
-		strlcpy(name, setting, equals - setting + 1);
-
-		/* Setting some of them is dear. */
-		current = GetConfigOption(name, true, false);
-		if (current != NULL && strcmp(current, equals + 1) == 0)
-			continue;
-		(void) set_config_option(name, equals + 1, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	}
-}
 
 void
 es_run_as(const EsStore *store, const EsProjection *projection, EsRunAs *saved)
@@ -92,7 +64,7 @@ es_run_as(const EsStore *store, const EsProjection *projection, EsRunAs *saved)
 
 	saved->guc_level = NewGUCNestLevel();
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
-	apply_settings(projection);
+	es_user_code_apply_settings(projection->settings);
 	SetUserIdAndSecContext(owner,
 						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
@@ -152,6 +124,7 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 {
 	ErrorContextCallback callback;
 	EsRunAs		saved;
+	const EsCause *cause;
 
 	callback.callback = add_context;
 	callback.arg = projection;
@@ -162,6 +135,11 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 	es_run_as(store, projection, &saved);
 	SPI_connect();
 	depth++;
+
+	/* What a session has set is for its own events, and inline for theirs. */
+	if (batch == NULL || !batch->is_inline)
+		es_guc_clear_metadata();
+	cause = es_append_set_cause(NULL);
 	PG_TRY();
 	{
 		if (check)
@@ -172,6 +150,7 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 	PG_FINALLY();
 	{
 		depth--;
+		(void) es_append_set_cause(cause);
 	}
 	PG_END_TRY();
 	SPI_finish();
@@ -184,7 +163,25 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 void
 es_apply(const EsStore *store, EsProjection *projection, EsBatch *batch)
 {
-	run(store, projection, batch, false);
+	ErrorContextCallback callback;
+	EsBatch		upcast;
+
+	if (!batch->to_upcast)
+	{
+		run(store, projection, batch, false);
+		return;
+	}
+
+	callback.callback = add_context;
+	callback.arg = projection;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	es_batch_upcast(store, projection, batch, &upcast);
+	error_context_stack = callback.previous;
+
+	if (upcast.nevents > 0)
+		run(store, projection, &upcast, false);
+	tuplestore_end(upcast.events);
 }
 
 void

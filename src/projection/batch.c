@@ -10,6 +10,10 @@
  *	  relation, as triggers see their transition tables.  It hides the view
  *	  es_log from statements that do not qualify the name.
  *
+ *	  An event may be read as another one, or several (room types).  A
+ *	  projection that takes some types of events gets into its batch those that
+ *	  may become one of them, too.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -27,6 +31,7 @@
 
 #include "core/compat.h"
 #include "core/partition.h"
+#include "ledger/log_fdw.h"
 #include "ledger/logscan.h"
 #include "ledger/rows.h"
 #include "projection/projection.h"
@@ -65,6 +70,7 @@ es_batch_begin(const EsStore *store)
 
 	batch->tupdesc = es_batch_tupdesc(store);
 	batch->events = tuplestore_begin_heap(false, false, work_mem);
+	batch->upcaster = es_upcaster_begin(store);
 	return batch;
 }
 
@@ -116,7 +122,36 @@ get_text(TupleTableSlot *event, AttrNumber column, int *length)
 }
 
 /*
- * Does the projection's partition take the event?
+ * Does the projection take events of the type?
+ */
+static bool
+takes_type(const EsProjection *projection, Datum event_type)
+{
+	text	   *type;
+
+	if (projection->filter.event_types == NIL)
+		return true;
+	type = DatumGetTextPP(event_type);
+	return is_one_of(projection->filter.event_types, VARDATA_ANY(type),
+					 (int) VARSIZE_ANY_EXHDR(type));
+}
+
+/*
+ * Is an event read as something else than is stored?
+ */
+static bool
+is_to_upcast(EsUpcaster *upcaster, TupleTableSlot *event)
+{
+	if (upcaster == NULL)
+		return false;
+	slot_getsomeattrs(event, Anum_es_events_schema_version);
+	return es_upcaster_wants(upcaster,
+							 event->tts_values[Anum_es_events_event_type - 1],
+							 DatumGetInt32(event->tts_values[Anum_es_events_schema_version - 1]));
+}
+
+/*
+ * Does the projection's partition take the event, of whatever type?
  */
 static bool
 takes(const EsProjection *projection, int partition, TupleTableSlot *event)
@@ -125,12 +160,6 @@ takes(const EsProjection *projection, int partition, TupleTableSlot *event)
 	const char *data;
 	int			length;
 
-	if (filter->event_types != NIL)
-	{
-		data = get_text(event, Anum_es_events_event_type, &length);
-		if (!is_one_of(filter->event_types, data, length))
-			return false;
-	}
 	if (filter->tenants != NIL)
 	{
 		data = get_text(event, Anum_es_events_tenant_id, &length);
@@ -160,10 +189,15 @@ es_batch_add_event(EsBatch *batch, const EsProjection *projection,
 				   int partition, TupleTableSlot *event, int64 position,
 				   TimestampTz committed_at)
 {
-	Datum		values[ES_LOG_OWN_COLUMNS + Natts_es_events];
-	bool		nulls[ES_LOG_OWN_COLUMNS + Natts_es_events];
+	Datum		values[Natts_es_log_events];
+	bool		nulls[Natts_es_log_events];
+	bool		to_upcast = is_to_upcast(batch->upcaster, event);
+	bool		isnull;
 
-	if (!takes(projection, partition, event))
+	if ((!to_upcast &&
+		 !takes_type(projection, slot_getattr(event, Anum_es_events_event_type,
+											  &isnull))) ||
+		!takes(projection, partition, event))
 		return false;
 	slot_getsomeattrs(event, Natts_es_events);
 	values[0] = Int64GetDatum(position);
@@ -173,9 +207,97 @@ es_batch_add_event(EsBatch *batch, const EsProjection *projection,
 		   Natts_es_events * sizeof(Datum));
 	memcpy(nulls + ES_LOG_OWN_COLUMNS, event->tts_isnull,
 		   Natts_es_events * sizeof(bool));
+	values[Anum_es_log_events_piece - 1] = Int64GetDatum(1);
+	nulls[Anum_es_log_events_piece - 1] = false;
 	tuplestore_putvalues(batch->events, batch->tupdesc, values, nulls);
 	batch->nevents++;
+	batch->to_upcast |= to_upcast;
 	return true;
+}
+
+/*
+ * Adds what an event is read as, as far as the projection takes it.  One that
+ * cannot become of a type that it takes is none of its business, even if it
+ * cannot be upcast.
+ */
+static void
+add_upcast(EsBatch *upcast, const EsProjection *projection,
+		   EsUpcaster *upcaster, const Datum *stored, bool *nulls)
+{
+	Datum		values[Natts_es_log_events];
+	text	   *stream;
+	EsEventName name;
+	EsPiece		piece;
+	EsPiece    *pieces;
+	int			npieces;
+	int			i;
+
+#define COLUMN(name) (values[Anum_es_log_events_##name - 1])
+	memcpy(values, stored, sizeof(values));
+	stream = DatumGetTextPP(COLUMN(stream_id));
+	name.stream = VARDATA_ANY(stream);
+	name.stream_len = VARSIZE_ANY_EXHDR(stream);
+	name.version = DatumGetInt64(COLUMN(version));
+	name.position = upcast->is_inline ? 0 : DatumGetInt64(COLUMN(position));
+	piece.event_type = COLUMN(event_type);
+	piece.schema_version = DatumGetInt32(COLUMN(schema_version));
+	piece.data = COLUMN(data);
+	if (!takes_type(projection, piece.event_type) &&
+		es_upcaster_keeps_type(upcaster, piece.event_type, piece.schema_version))
+		return;
+	pieces = es_upcaster_apply(upcaster, &piece, COLUMN(metadata), &name,
+							   &npieces);
+	for (i = 0; i < npieces; i++)
+	{
+		if (!takes_type(projection, pieces[i].event_type))
+			continue;
+		COLUMN(event_type) = pieces[i].event_type;
+		COLUMN(schema_version) = Int32GetDatum(pieces[i].schema_version);
+		COLUMN(data) = pieces[i].data;
+		COLUMN(piece) = Int64GetDatum(i + 1);
+		tuplestore_putvalues(upcast->events, upcast->tupdesc, values, nulls);
+		upcast->nevents++;
+	}
+#undef COLUMN
+}
+
+void
+es_batch_upcast(const EsStore *store, const EsProjection *projection,
+				EsBatch *batch, EsBatch *upcast)
+{
+	/* An upcaster that has failed must go with the subtransaction. */
+	MemoryContext context = AllocSetContextCreate(CurTransactionContext,
+												  "event_store upcast batch",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext row_context = AllocSetContextCreate(context,
+													  "event_store upcast row",
+													  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext previous = MemoryContextSwitchTo(context);
+	TupleTableSlot *row = MakeSingleTupleTableSlot(batch->tupdesc,
+												   &TTSOpsMinimalTuple);
+	EsUpcaster *upcaster = es_upcaster_begin(store);
+
+	*upcast = *batch;
+	MemoryContextSwitchTo(CurTransactionContext);
+	upcast->events = tuplestore_begin_heap(false, false, work_mem);
+	upcast->nevents = 0;
+	MemoryContextSwitchTo(row_context);
+	tuplestore_rescan(batch->events);
+	while (tuplestore_gettupleslot(batch->events, true, false, row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(row);
+		if (upcaster != NULL)
+			add_upcast(upcast, projection, upcaster, row->tts_values,
+					   row->tts_isnull);
+		else if (takes_type(projection,
+							row->tts_values[Anum_es_log_events_event_type - 1]))
+			es_batch_add(upcast, row);
+		MemoryContextReset(row_context);
+	}
+	ExecDropSingleTupleTableSlot(row);
+	MemoryContextSwitchTo(previous);
+	MemoryContextDelete(context);
 }
 
 EsBatch *
@@ -233,6 +355,7 @@ es_batch_slice(EsBatch *batch, int64 first, int64 last)
 	slice->tupdesc = batch->tupdesc;
 	slice->partition = batch->partition;
 	slice->is_inline = batch->is_inline;
+	slice->to_upcast = batch->to_upcast;
 	slice->events = tuplestore_begin_heap(false, false, work_mem);
 	slice->after = batch->after;
 	slice->upto = batch->upto;

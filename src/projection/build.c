@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "core/compat.h"
 #include "ledger/logscan.h"
 #include "projection/rebuild.h"
 #include "view/view.h"
@@ -127,7 +128,8 @@ es_rebuild_columns(Oid relid)
 
 	for (i = 0; i < desc->natts; i++)
 	{
-		if (!TupleDescAttr(desc, i)->attisdropped)
+		if (!TupleDescAttr(desc, i)->attisdropped &&
+			!is_virtual_column_compat(TupleDescAttr(desc, i)))
 			names = lappend(names, pstrdup(NameStr(TupleDescAttr(desc, i)->attname)));
 	}
 	relation_close(rel, NoLock);
@@ -158,11 +160,8 @@ make_heaps(const EsProjection *projection, const EsView *view)
 	return heaps;
 }
 
-/*
- * Sets how many parallel workers a query may have, for this GUC level.
- */
-static void
-set_workers(int workers)
+void
+es_rebuild_set_workers(int workers)
 {
 	if (workers >= 0)
 		(void) set_config_option("max_parallel_workers_per_gather",
@@ -175,17 +174,20 @@ set_workers(int workers)
  * Counts the events of a range that the projection takes.
  */
 static int64
-count_events(const EsProjection *projection, const char *source, Oid *types,
-			 Datum *values)
+count_events(const EsStore *store, const EsProjection *projection,
+			 const char *source, Oid *types, Datum *values)
 {
+	/* There may be several rows of an event. */
+	const char *count = es_types_have_upcasters(store) ?
+		"DISTINCT e.position" : "*";
 	bool		isnull;
 
 	if (projection->filter.categories == NIL &&
 		projection->filter.event_types == NIL &&
 		projection->filter.tenants == NIL)
 		return DatumGetInt64(values[1]) - DatumGetInt64(values[0]);
-	(void) SPI_execute_with_args(psprintf("SELECT pg_catalog.count(*) FROM (%s) e",
-										  source),
+	(void) SPI_execute_with_args(psprintf("SELECT pg_catalog.count(%s) FROM (%s) e",
+										  count, source),
 								 2, types, values, NULL, true, 0);
 	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 									   SPI_tuptable->tupdesc, 1, &isnull));
@@ -204,11 +206,11 @@ build(const EsStore *store, EsProjection *projection, int64 after, int64 upto,
 	EsView	   *view = es_view_of(store, projection);
 	List	   *heaps;
 
-	set_workers(workers);
+	es_rebuild_set_workers(workers);
 	heaps = make_heaps(projection, view);
 	(void) es_heap_fill(es_view_rows_sql(view, source), lengthof(types), types,
 						values, heaps);
-	*events = count_events(projection, source, types, values);
+	*events = count_events(store, projection, source, types, values);
 	return heaps;
 }
 
@@ -249,13 +251,15 @@ es_view_build(const EsStore *store, EsProjection *projection, int64 after,
 	heaps = build_with_progress(store, projection, after, upto, workers,
 								events);
 
-	/* what SPI's memory holds goes with it */
+	/* what SPI's memory holds goes with it: columns, too */
 	MemoryContextSwitchTo(context);
 	foreach(lc, heaps)
 	{
 		EsNewHeap  *heap = palloc(sizeof(EsNewHeap));
 
 		*heap = *(EsNewHeap *) lfirst(lc);
+		heap->columns = NULL;
+		heap->ncolumns = 0;
 		result = lappend(result, heap);
 	}
 	SPI_finish();

@@ -27,25 +27,16 @@
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "core/compat.h"
 #include "core/partition.h"
-#include "ledger/ledger.h"
+#include "core/user_code.h"
 #include "projection/rebuild.h"
 
 PG_FUNCTION_INFO_V1(es_create_view);
 PG_FUNCTION_INFO_V1(es_create_projection);
-
-/* What a projection's SQL may depend on, and has as its maker had it */
-static const char *const captured_settings[] = {
-	"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits",
-	"bytea_output", "standard_conforming_strings", "transform_null_equals",
-	"array_nulls", "xmloption", "lc_monetary", "lc_numeric", "lc_time",
-	"default_text_search_config", "row_security"
-};
 
 /* Columns of es_projection_definitions to insert */
 enum
@@ -141,50 +132,6 @@ get_word(FunctionCallInfo fcinfo, int argument, const char *name,
 }
 
 /*
- * Returns the search_path of now, without schemas that are not there, and
- * safe: pg_catalog comes first, as it does where it is not named, and temporary
- * objects come last.
- */
-static char *
-get_search_path(void)
-{
-	StringInfoData path;
-	List	   *schemas = fetch_search_path(false);
-	ListCell   *lc;
-
-	initStringInfo(&path);
-	foreach(lc, schemas)
-	{
-		char	   *schema = get_namespace_name(lfirst_oid(lc));
-
-		if (schema != NULL && !isAnyTempNamespace(lfirst_oid(lc)) &&
-			strcmp(schema, "pg_catalog") != 0)
-			appendStringInfo(&path, "%s, ", quote_identifier(schema));
-	}
-	if (path.len == 0)
-		appendStringInfoString(&path, "pg_catalog, ");
-	appendStringInfoString(&path, "pg_temp");
-	return path.data;
-}
-
-static Datum
-capture_settings(void)
-{
-	int			n = lengthof(captured_settings);
-	Datum		settings[lengthof(captured_settings) + 1];
-	int			i;
-
-	for (i = 0; i < n; i++)
-		settings[i] = CStringGetTextDatum(psprintf("%s=%s", captured_settings[i],
-												   GetConfigOption(captured_settings[i],
-																   false, false)));
-	settings[n] = CStringGetTextDatum(psprintf("search_path=%s",
-											   get_search_path()));
-	return PointerGetDatum(construct_array(settings, n + 1, TEXTOID, -1, false,
-										   TYPALIGN_INT));
-}
-
-/*
  * Begins a row with what all kinds have: name, and the arguments from `first`
  * on: mode, after_position, partitions, categories, event_types, tenants,
  * on_error, max_retries, batch_size.
@@ -224,7 +171,7 @@ begin_row(NewRow *row, FunctionCallInfo fcinfo, int first)
 	copy_number(row, MAX_RETRIES, fcinfo, first + 7, "max_retries", 0);
 	copy_number(row, BATCH_SIZE, fcinfo, first + 8, "batch_size", 1);
 	set_column(row, CONCURRENTLY, BoolGetDatum(false));
-	set_column(row, SETTINGS, capture_settings());
+	set_column(row, SETTINGS, es_user_code_capture_settings());
 }
 
 /*
@@ -288,20 +235,15 @@ set_start(NewRow *row, int64 head)
 }
 
 /*
- * Locks the store and gives it back; with a snapshot to look at the log.
+ * Locks the store and gives it back; returns the last position of the log.
  */
 static int64
 begin(EsStore *store)
 {
-	int64		head;
-
 	PreventCommandIfReadOnly("creating a projection");
 	if (!es_catalog_lock_store(store))
 		es_catalog_get_store(store);	/* raises the error */
-	PushActiveSnapshot(GetTransactionSnapshot());
-	head = es_ledger_head(store, GetActiveSnapshot());
-	PopActiveSnapshot();
-	return head;
+	return es_task_head(store);
 }
 
 /* ---------- views ---------- */
@@ -324,16 +266,6 @@ get_table_name(const char *name, char **state)
 				 errmsg("the table of a projection cannot be temporary")));
 	*state = quote_qualified_identifier(schema, es_view_state_name(base));
 	return quote_qualified_identifier(schema, base);
-}
-
-static void
-execute_sql(const char *sql)
-{
-	int			result = SPI_execute(sql, false, 0);
-
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
 }
 
 static Oid
@@ -362,7 +294,7 @@ make_tables(const EsStore *store, EsProjection *projection, const NewRow *row,
 	view = es_view_analyze(store, projection->query);
 	es_view_check_mode(view, row->name, row->partitions, row->is_inline);
 	foreach(lc, es_view_create_sql(view, table, view->needs_state ? state : NULL))
-		execute_sql(lfirst(lc));
+		es_run_command(lfirst(lc));
 	values[0] = Int32GetDatum(projection->id);
 	values[1] = ObjectIdGetDatum(get_relation(table));
 	values[2] = ObjectIdGetDatum(view->needs_state ? get_relation(state) : InvalidOid);

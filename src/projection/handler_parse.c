@@ -27,7 +27,6 @@
 #include "parser/parse_func.h"
 #include "parser/parse_node.h"
 #include "parser/parser.h"
-#include "parser/scansup.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -36,6 +35,7 @@
 #include "utils/plancache.h"
 
 #include "core/compat.h"
+#include "core/expression.h"
 #include "projection/handler.h"
 
 /* ---------- names ---------- */
@@ -133,71 +133,6 @@ set_up_parser(ParseState *pstate, void *arg)
 }
 
 /* ---------- functions ---------- */
-
-/*
- * Reads a name, quoted or not; returns what comes behind it, NULL if there is
- * none.
- */
-static const char *
-read_name(const char *at, List **names)
-{
-	StringInfoData name;
-	const char *start;
-
-	while (scanner_isspace(*at))
-		at++;
-	if (*at == '"')
-	{
-		initStringInfo(&name);
-		for (at++; *at != '\0' && (*at != '"' || at[1] == '"'); at++)
-		{
-			if (*at == '"')
-				at++;
-			appendStringInfoChar(&name, *at);
-		}
-		if (*at != '"' || name.len == 0)
-			return NULL;
-		truncate_identifier(name.data, name.len, false);
-		*names = lappend(*names, makeString(name.data));
-		at++;
-	}
-	else
-	{
-		start = at;
-		while (isalnum((unsigned char) *at) || *at == '_' || *at == '$' ||
-			   IS_HIGHBIT_SET(*at))
-			at++;
-		if (at == start || isdigit((unsigned char) *start) || *start == '$')
-			return NULL;
-		*names = lappend(*names,
-						 makeString(downcase_truncate_identifier(start, at - start,
-																 false)));
-	}
-	while (scanner_isspace(*at))
-		at++;
-	return at;
-}
-
-/*
- * Returns the qualified name that a text is; NIL if it is none.
- */
-static List *
-parse_name(const char *text)
-{
-	List	   *names = NIL;
-	const char *at = text;
-
-	for (;;)
-	{
-		at = read_name(at, &names);
-		if (at == NULL)
-			return NIL;
-		if (*at == '\0')
-			return names;
-		if (*at++ != '.')
-			return NIL;
-	}
-}
 
 /*
  * Finds the function of a handler.
@@ -310,28 +245,11 @@ add_statement(MemoryContext context, EsHandler *handler,
 	handler->hostile |= statement->hostile;
 }
 
-/*
- * Says where in the text of a handler the syntax error is, and not where in
- * the statement that made the projection.
- */
-static void
-add_position(void *arg)
-{
-	int			position = geterrposition();
-
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery(arg);
-	}
-}
-
 void
 es_handler_prepare(MemoryContext context, EsHandler *handler,
 				   EsHandlerNames *names, const char *text, int *number)
 {
-	List	   *name = parse_name(text);
+	List	   *name = es_sql_parse_name(text);
 	ErrorContextCallback callback;
 	List	   *parsed;
 	ListCell   *lc;
@@ -345,10 +263,7 @@ es_handler_prepare(MemoryContext context, EsHandler *handler,
 		return;
 	}
 
-	callback.callback = add_position;
-	callback.arg = unconstify(char *, text);
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
+	es_sql_push_text(&callback, text);
 	parsed = raw_parser(text, RAW_PARSE_DEFAULT);
 	error_context_stack = callback.previous;
 

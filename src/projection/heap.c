@@ -36,6 +36,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -67,7 +68,8 @@ find_columns(const EsProjection *projection, Relation rel, List *names,
 		char	   *name = NameStr(TupleDescAttr(desc, i)->attname);
 		int			place = 0;
 
-		if (TupleDescAttr(desc, i)->attisdropped)
+		if (TupleDescAttr(desc, i)->attisdropped ||
+			is_virtual_column_compat(TupleDescAttr(desc, i)))
 			continue;
 		foreach(lc, names)
 		{
@@ -120,6 +122,12 @@ open_table(const EsProjection *projection, Oid relid)
 						projection->name)));
 	CheckTableNotInUse(rel, "rebuild");
 	return rel;
+}
+
+void
+es_heap_lock(const EsProjection *projection, Oid relid)
+{
+	table_close(open_table(projection, relid), NoLock);
 }
 
 void
@@ -323,12 +331,34 @@ destroy_receiver(DestReceiver *self)
 {
 }
 
+/*
+ * Lets a query have no parallel workers, for this GUC level, if a CHECK
+ * constraint is to be looked at while it runs: its functions may run SQL, which
+ * nobody can begin whose query has workers.
+ */
+static void
+check_workers(List *heaps)
+{
+	ListCell   *lc;
+
+	foreach(lc, heaps)
+	{
+		Relation	rel = table_open(((EsNewHeap *) lfirst(lc))->relid, NoLock);
+		TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+		if (constr != NULL && constr->num_check > 0)
+			es_rebuild_set_workers(0);
+		table_close(rel, NoLock);
+	}
+}
+
 uint64
 es_heap_fill(const char *sql, int nargs, Oid *types, Datum *values,
 			 List *heaps)
 {
 	Receiver	receiver = {0};
 	SPIExecuteOptions options = {0};
+	int			guc_level = NewGUCNestLevel();
 	int			result;
 	int			i;
 
@@ -347,7 +377,9 @@ es_heap_fill(const char *sql, int nargs, Oid *types, Datum *values,
 		options.params->params[i].pflags = PARAM_FLAG_CONST;
 		options.params->params[i].ptype = types[i];
 	}
+	check_workers(heaps);
 	result = SPI_execute_extended(sql, &options);
+	AtEOXact_GUC(false, guc_level);
 	if (result != SPI_OK_SELECT)
 		elog(ERROR, "could not execute \"%s\": %s", sql,
 			 SPI_result_code_string(result));

@@ -38,7 +38,6 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "core/error.h"
@@ -56,17 +55,6 @@ static const char *const clear_failures_sql =
 
 static const char *const count_sql =
 	"SELECT pg_catalog.count(*) FROM %s.es_events";
-
-static int64
-get_head(const EsStore *store)
-{
-	int64		head;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	head = es_ledger_head(store, GetActiveSnapshot());
-	PopActiveSnapshot();
-	return head;
-}
 
 /*
  * Raises an error when events have no positions, where no sequencer runs that
@@ -89,7 +77,7 @@ check_sequenced(const EsStore *store)
 
 	/* The projection itself may have appended, catching up. */
 	(void) es_xact_unprojected(&tx, &from, &own);
-	missing -= own + get_head(store);
+	missing -= own + es_task_head(store);
 	if (missing > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -132,7 +120,7 @@ es_mode_final_head(const EsStore *store)
 		(void) es_wait_until_sequenced(slot, store, DT_NOEND);
 	else
 		check_sequenced(store);
-	return get_head(store);
+	return es_task_head(store);
 }
 
 void
@@ -227,7 +215,7 @@ es_mode_set_inline(const EsStore *store, EsProjection *projection)
 	es_task_lock_all(projection);
 
 	/* What can be done before, appends need not wait for. */
-	(void) es_task_catch_up(store, projection, 0, get_head(store));
+	(void) es_task_catch_up(store, projection, 0, es_task_head(store));
 	es_mode_lock_appends(store);
 	(void) es_task_catch_up(store, projection, 0, es_mode_final_head(store));
 	es_inline_take_over(store, projection);

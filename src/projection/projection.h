@@ -50,6 +50,7 @@
 #include "utils/tuplestore.h"
 
 #include "catalog/catalog.h"
+#include "types/types.h"
 #include "view/view.h"
 
 typedef enum EsProjectionKind
@@ -125,13 +126,17 @@ typedef struct EsProjection
 
 /*
  * Some events in position order, as the relation es_log.
+ *
+ * They are as they are stored, one row each, so that a batch can be cut
+ * between any two of them, and one that cannot be upcast fails where the
+ * projection's own SQL would: in es_apply, which upcasts them.
  */
 typedef struct EsBatch
 {
 	int64		after;			/* events behind this position ... */
 	int64		upto;			/* ... up to this one are in it, or did not match */
 	int			partition;		/* whose events they are */
-	int64		nevents;		/* that matched; -1 if they were not counted */
+	int64		nevents;		/* that match, or may match when upcast */
 	bool		is_inline;		/* of this transaction: positions and times of
 								 * commit are not known yet; in their place are
 								 * ascending numbers and the current time */
@@ -139,6 +144,8 @@ typedef struct EsBatch
 	Tuplestorestate *events;	/* rows of es_log; NULL: the range as such, for
 								 * views, which read the log itself, and for
 								 * refreshes, which read nothing */
+	EsUpcaster *upcaster;		/* tells which are to be upcast; NULL: none */
+	bool		to_upcast;		/* is one of them? */
 } EsBatch;
 
 /* ---------- registry.c ---------- */
@@ -295,6 +302,15 @@ extern bool es_batch_add_event(EsBatch *batch, const EsProjection *projection,
  */
 extern EsBatch *es_batch_slice(EsBatch *batch, int64 first, int64 last);
 
+/*
+ * Fills *upcast with the batch as the projection takes it: events upcast, those
+ * left out whose types it does not take.  Raises errors of upcasters.
+ * nevents is the number of rows; end it with tuplestore_end.
+ */
+extern void es_batch_upcast(const EsStore *store,
+							const EsProjection *projection, EsBatch *batch,
+							EsBatch *upcast);
+
 extern void es_batch_end(EsBatch *batch);
 
 /* Row type of es_log; lives as long as this process does not forget it. */
@@ -389,6 +405,12 @@ extern void es_run_statement(SPIPlanPtr plan, Datum *values,
 							 const char *nulls);
 extern void es_run_statement_params(SPIPlanPtr plan, ParamListInfo params);
 
+/*
+ * Runs one command as the current user, and throws away what it returns.  Needs
+ * no SPI connection, and leaves nothing in memory.
+ */
+extern void es_run_command(const char *sql);
+
 /* Raises an error unless the current user may do what the statement does. */
 extern void es_check_statement(SPIPlanPtr plan);
 
@@ -423,6 +445,9 @@ extern bool es_task_lock(int32 projection_id, int partition, bool wait);
 
 /* The same for all tasks of a projection, in order. */
 extern void es_task_lock_all(const EsProjection *projection);
+
+/* Last position of the log, as it is now; needs no snapshot. */
+extern int64 es_task_head(const EsStore *store);
 
 /* How many events a batch of the projection may have */
 extern int64 es_task_batch_size(const EsProjection *projection);

@@ -40,7 +40,6 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "ledger/ledger.h"
 #include "projection/rebuild.h"
 
 PG_FUNCTION_INFO_V1(es_rebuild);
@@ -51,28 +50,19 @@ PG_FUNCTION_INFO_V1(es_rebuild);
 #define MAX_ROUNDS		10
 #define ENOUGH			1000
 
-/* Milliseconds: how long users of the tables are kept waiting, and left alone */
+/*
+ * Milliseconds: how long users of the tables are kept waiting.  In the first
+ * round from FIRST_WAIT to ROUND_WAIT; the projection's workers wait for all of
+ * it.  In those after it once, longer each time, and all are left alone for as
+ * long in between.
+ */
 #define FIRST_WAIT		200
+#define ROUND_WAIT		800
 #define LONGEST_WAIT	3200
-#define SHORT_PAUSE		100
-#define LONG_PAUSE		1000
+#define PAUSE			100
 
 static const char *const forget_sql =
 	"DELETE FROM %s.es_dead_letters WHERE projection_id = $1";
-
-/*
- * Last position of the log, as it is now.
- */
-static int64
-get_head(const EsStore *store)
-{
-	int64		head;
-
-	PushActiveSnapshot(GetTransactionSnapshot());
-	head = es_ledger_head(store, GetActiveSnapshot());
-	PopActiveSnapshot();
-	return head;
-}
 
 /*
  * Sets the checkpoints of all partitions to a position, and forgets failures.
@@ -263,7 +253,8 @@ typedef void (*LockingStep) (EsRebuild *rebuild, int timeout);
 
 /*
  * Does a step that takes locks, in a subtransaction; returns false, without
- * the locks, if one could not be taken in time, unless `final`.
+ * the locks, if one could not be taken in time, unless `final`.  The same
+ * errors of the projection's SQL are errors.
  */
 static bool
 try_step(LockingStep step, EsRebuild *rebuild, int timeout, bool final)
@@ -294,8 +285,9 @@ try_step(LockingStep step, EsRebuild *rebuild, int timeout, bool final)
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
-		if (final || (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
-					  error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED))
+		if (final || !rebuild->locking ||
+			(error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+			 error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED))
 			ReThrowError(error);
 		FreeErrorData(error);
 	}
@@ -311,8 +303,10 @@ lock_tables(EsRebuild *rebuild, int timeout)
 {
 	ListCell   *lc;
 
+	rebuild->locking = true;
 	foreach(lc, rebuild->locked)
 		lock_relation(lfirst_oid(lc), AccessExclusiveLock, timeout);
+	rebuild->locking = false;
 }
 
 /*
@@ -329,20 +323,22 @@ complete(EsRebuild *rebuild, int timeout)
 	const EsStore *store = rebuild->store;
 	int64		head;
 
+	rebuild->locking = true;
 	if (rebuild->projection->is_inline)
 		lock_relation(store->events, ShareLock, timeout);
 	es_task_lock_all(rebuild->projection);
+	rebuild->locking = false;
 	check_unchanged(store, rebuild->projection);
 	check_dead_letters(rebuild);
 	head = rebuild->projection->is_inline ? es_mode_final_head(store) :
-		get_head(store);
+		es_task_head(store);
 	es_shadow_advance(rebuild, head);
 	es_shadow_copy(rebuild);
 	while (!try_step(lock_tables, rebuild, timeout,
-					 LockTimeout > 0 || timeout >= LONGEST_WAIT))
+					 LockTimeout > 0 || timeout >= ROUND_WAIT))
 	{
-		pause_ms(SHORT_PAUSE);
-		timeout = Min(timeout * 2, LONGEST_WAIT);
+		pause_ms(PAUSE);
+		timeout *= 2;
 	}
 }
 
@@ -351,7 +347,9 @@ es_rebuild_catch_up(EsRebuild *rebuild)
 {
 	bool		patient = LockTimeout <= 0;
 	int			timeout = patient ? FIRST_WAIT : LockTimeout;
-	int64		position = rebuild->position;
+	int			pause;
+	List	   *dead_letters;
+	int64		position;
 	int64		events;
 	int64		head;
 	int			i;
@@ -359,24 +357,29 @@ es_rebuild_catch_up(EsRebuild *rebuild)
 	/* What can be done before, nobody needs to wait for. */
 	for (i = 0; i < MAX_ROUNDS; i++)
 	{
-		head = get_head(rebuild->store);
+		head = es_task_head(rebuild->store);
 		if (head - rebuild->position < ENOUGH)
 			break;
 		es_shadow_advance(rebuild, head);
 	}
 
+	dead_letters = rebuild->dead_letters;
 	position = rebuild->position;
 	events = rebuild->events;
 	while (!try_step(complete, rebuild, timeout, !patient))
 	{
+		rebuild->dead_letters = dead_letters;
 		rebuild->position = position;
 		rebuild->events = events;
+		pause = Max(timeout, ROUND_WAIT);
+		timeout = Min(pause * 2, LONGEST_WAIT);
 		ereport(LOG,
 				(errmsg("rebuild of projection \"%s\" waits for those who use its tables",
 						rebuild->projection->name),
-				 errdetail("It could not lock them, and tries again."),
+				 errdetail("It tries again, and waits for up to %d ms then.",
+						   timeout),
 				 errhidestmt(true)));
-		pause_ms(LONG_PAUSE);
+		pause_ms(pause);
 	}
 }
 
@@ -449,11 +452,11 @@ rebuild_tables(const EsStore *store, EsProjection *projection, int workers)
 	EsRebuild	rebuild;
 	EsRunAs		saved;
 
-	es_shadow_begin(&rebuild, store, projection);
+	es_shadow_begin(&rebuild, store, projection, workers);
 	if (projection->kind == ES_PROJECTION_VIEW)
 	{
 		make_view(&rebuild);
-		es_shadow_fill(&rebuild, workers);
+		es_shadow_fill(&rebuild);
 	}
 	else
 		es_shadow_make_tables(&rebuild);
@@ -475,7 +478,7 @@ refresh(const EsStore *store, EsProjection *projection)
 	int64		head;
 
 	es_task_lock_all(projection);
-	head = get_head(store);
+	head = es_task_head(store);
 	batch->after = projection->after_position;
 	batch->upto = head;
 	PushActiveSnapshot(GetTransactionSnapshot());

@@ -42,7 +42,7 @@ typedef struct EsNewHeap
 	Oid			relid;
 	Oid			heap;
 	AttrNumber *columns;		/* of the table, for the columns of the query
-								 * from `first` on */
+								 * from `first` on; NULL when it is filled */
 	int			ncolumns;
 	int			first;
 } EsNewHeap;
@@ -50,12 +50,19 @@ typedef struct EsNewHeap
 /* ---------- heap.c ---------- */
 
 /*
- * Locks a table against changes of its definition, and makes sure that it can
- * get a new heap.
+ * Locks a table against changes of its definition, and makes sure that it is
+ * one, and may be changed.
+ *
+ * Raises 42501 when it does not belong to the projection's owner, 42P01 when
+ * it is not there.
+ */
+extern void es_heap_lock(const EsProjection *projection, Oid relid);
+
+/*
+ * The same, and makes sure that it can get a new heap.
  *
  * columns are names (char *): what will be written.  Raises 55000 when the
- * table has not these columns and no others, 42501 when it does not belong to
- * the projection's owner, 42P01 when it is not there.
+ * table has not these columns and no others.
  */
 extern void es_heap_check(const EsProjection *projection, Oid relid,
 						  List *columns);
@@ -65,8 +72,8 @@ extern EsNewHeap *es_heap_make(const EsProjection *projection, Oid relid,
 							   List *columns);
 
 /*
- * Runs a SELECT, with parallel workers where the planner sees fit, and writes
- * what it returns to one or several heaps: each has the columns of the query
+ * Runs a SELECT, with parallel workers where the planner sees fit and no CHECK
+ * constraint keeps it from it, and writes what it returns to one or several heaps: each has the columns of the query
  * from its `first` on.  Returns the number of rows.
  *
  * Needs SPI, and is to be run as the projection's owner.  CHECK and NOT NULL
@@ -102,7 +109,6 @@ extern List *es_view_build(const EsStore *store, EsProjection *projection,
 						   int64 after, int64 upto, int workers,
 						   int64 *events);
 
-
 /*
  * The same as es_view_source, without dead letters that are to stay such.
  */
@@ -114,6 +120,12 @@ extern List *es_rebuild_dead_letters(const EsStore *store,
 									 const EsProjection *projection);
 
 /*
+ * Sets how many parallel workers a query may have, for this GUC level; -1: as
+ * the settings say.
+ */
+extern void es_rebuild_set_workers(int workers);
+
+/*
  * Tells how far the projection has come, in the log every few seconds and in
  * es_projections, while its events behind `after` and up to `upto` are read;
  * until the end call, which must be made after an error, too.
@@ -122,7 +134,7 @@ extern void es_progress_begin(const EsProjection *projection, int64 after,
 							  int64 upto);
 extern void es_progress_end(void);
 
-/* Names of a table's columns, as they are (char *). */
+/* Names of a table's columns, but virtual ones, as they are (char *). */
 extern List *es_rebuild_columns(Oid relid);
 
 /* ---------- shadow.c ---------- */
@@ -149,19 +161,22 @@ typedef struct EsRebuild
 	const EsStore *store;
 	EsProjection *projection;	/* as it was at the beginning, pinned */
 	EsProjection *copy;			/* the same over the stand-ins */
+	int			workers;		/* parallel ones; -1: as the settings say */
 	char	   *schema;			/* where these are */
 	Oid			schema_oid;
 	List	   *shadows;		/* of EsShadow * */
 	List	   *locked;			/* tables that are in use: OIDs */
 	List	   *heaps;			/* of EsNewHeap *: filled, to be swapped */
 	int64		position;		/* that the stand-ins are at */
-	List	   *dead_letters;	/* at the beginning: int64 *; if it skips */
+	List	   *dead_letters;	/* up to there, that they are without: int64 *;
+								 * if it skips */
 	int64		events;
+	bool		locking;		/* is it asking for locks of its own? */
 } EsRebuild;
 
 /* Begins a rebuild, and makes a schema for the stand-ins. */
 extern void es_shadow_begin(EsRebuild *rebuild, const EsStore *store,
-							EsProjection *projection);
+							EsProjection *projection, int workers);
 
 /*
  * Makes the stand-ins of a view, as its query, or another one, demands.
@@ -181,7 +196,7 @@ extern void es_shadow_add(EsRebuild *rebuild, Oid relid, Oid shadow,
 extern void es_shadow_make_tables(EsRebuild *rebuild);
 
 /* Fills the stand-ins of a view from the log, to where it ends now. */
-extern void es_shadow_fill(EsRebuild *rebuild, int workers);
+extern void es_shadow_fill(EsRebuild *rebuild);
 
 /*
  * Runs the projection with the stand-ins up to a position.

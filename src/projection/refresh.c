@@ -22,7 +22,6 @@
 #include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -141,14 +140,10 @@ run_refresh(const EsStore *store, EsProjection *projection, EsBatch *batch)
 							   get_view_name(projection));
 	Oid			userid;
 	int			sec_context;
-	int			result;
 
 	GetUserIdAndSecContext(&userid, &sec_context);
 	SetUserIdAndSecContext(userid, sec_context & ~SECURITY_RESTRICTED_OPERATION);
-	result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
+	es_run_command(sql);
 	SetUserIdAndSecContext(userid, sec_context);
 }
 

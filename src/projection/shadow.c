@@ -41,7 +41,6 @@
 #include "utils/snapmgr.h"
 
 #include "core/compat.h"
-#include "ledger/ledger.h"
 #include "log/log.h"
 #include "projection/rebuild.h"
 
@@ -51,32 +50,34 @@
 /* A view takes so many events of the log at once. */
 #define RANGE		1000000
 
-static void
-execute_sql(const char *sql)
-{
-	int			result;
-
-	/* SPI's memory goes with its connection. */
-	SPI_connect();
-	result = SPI_execute(sql, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
-	SPI_finish();
-}
-
 /* ---------- making ---------- */
+
+/*
+ * Returns a name for the schema that nobody has taken.  That of another rebuild
+ * of the projection is not to be seen, but waited for.
+ */
+static char *
+get_schema_name(const EsProjection *projection)
+{
+	char	   *name = psprintf("es_rebuild_%d", projection->id);
+	int			i;
+
+	for (i = 2; OidIsValid(get_namespace_oid(name, true)); i++)
+		name = psprintf("es_rebuild_%d_%d", projection->id, i);
+	return name;
+}
 
 void
 es_shadow_begin(EsRebuild *rebuild, const EsStore *store,
-				EsProjection *projection)
+				EsProjection *projection, int workers)
 {
 	memset(rebuild, 0, sizeof(*rebuild));
 	rebuild->store = store;
 	rebuild->projection = projection;
 	rebuild->copy = es_projection_copy(projection, projection->settings);
 	rebuild->position = projection->after_position;
-	rebuild->schema = psprintf("es_rebuild_%d", projection->id);
+	rebuild->workers = workers;
+	rebuild->schema = get_schema_name(projection);
 	rebuild->schema_oid = NamespaceCreate(rebuild->schema,
 										  get_role_oid(projection->owner, false),
 										  false);
@@ -177,7 +178,7 @@ es_shadow_make_view(EsRebuild *rebuild, const EsView *view)
 								   quote_qualified_identifier(rebuild->schema, table),
 								   view->needs_state ?
 								   quote_qualified_identifier(rebuild->schema, state) : NULL))
-		execute_sql(lfirst(lc));
+		es_run_command(lfirst(lc));
 	copy->relation = get_shadow(rebuild, table);
 	copy->state_table = view->needs_state ? get_shadow(rebuild, state) : InvalidOid;
 }
@@ -197,9 +198,14 @@ redirect(const EsRebuild *rebuild)
 		char	   *setting = lfirst(lc);
 
 		if (strncmp(setting, path, strlen(path)) == 0)
-			setting = psprintf("%s%s, %s", path,
+		{
+			const char *schemas = setting + strlen(path);
+			bool		empty = schemas[strspn(schemas, " ")] == '\0';
+
+			setting = psprintf("%s%s%s%s", path,
 							   quote_identifier(rebuild->schema),
-							   setting + strlen(path));
+							   empty ? "" : ", ", schemas);
+		}
 		settings = lappend(settings, setting);
 	}
 	return settings;
@@ -223,6 +229,7 @@ es_shadow_make_tables(EsRebuild *rebuild)
 	{
 		Oid			relid = lfirst_oid(lc);
 		char	   *name = get_rel_name(relid);
+		Oid			shadow;
 		List	   *columns;
 
 		if (name == NULL)
@@ -230,7 +237,17 @@ es_shadow_make_tables(EsRebuild *rebuild)
 					(errcode(ERRCODE_UNDEFINED_TABLE),
 					 errmsg("a table of projection \"%s\" does not exist any more",
 							projection->name)));
-		execute_sql(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL)",
+		if (list_member_oid(rebuild->locked, relid))
+			continue;			/* was named twice */
+		shadow = get_shadow(rebuild, name);
+		if (OidIsValid(shadow))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("projection \"%s\" cannot be rebuilt: two of its tables are called \"%s\"",
+							projection->name, name),
+					 errdetail("A rebuild runs its SQL with other tables of the same names, which it has to find by its search_path."),
+					 errhint("Rename one of them.")));
+		es_run_command(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL)",
 							 quote_qualified_identifier(rebuild->schema, name),
 							 es_view_relation_name(relid)));
 		columns = es_rebuild_columns(relid);
@@ -243,17 +260,16 @@ es_shadow_make_tables(EsRebuild *rebuild)
 /* ---------- filling ---------- */
 
 void
-es_shadow_fill(EsRebuild *rebuild, int workers)
+es_shadow_fill(EsRebuild *rebuild)
 {
 	const EsStore *store = rebuild->store;
 	EsRunAs		saved;
 	List	   *heaps;
-	int64		head;
+	int64		head = es_task_head(store);
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	head = es_ledger_head(store, GetActiveSnapshot());
 	heaps = es_view_build(store, rebuild->copy, rebuild->position, head,
-						  workers, &rebuild->events);
+						  rebuild->workers, &rebuild->events);
 	PopActiveSnapshot();
 	es_run_as(store, rebuild->copy, &saved);
 	es_heap_swap(heaps);
@@ -276,6 +292,7 @@ without_dead_letters(const EsStore *store, EsBatch *batch, List *positions)
 	result->after = batch->after;
 	result->upto = batch->upto;
 	result->partition = batch->partition;
+	result->to_upcast = batch->to_upcast;
 	slot = MakeSingleTupleTableSlot(batch->tupdesc, &TTSOpsMinimalTuple);
 	tuplestore_rescan(batch->events);
 	while (tuplestore_gettupleslot(batch->events, true, false, slot))
@@ -301,13 +318,12 @@ without_dead_letters(const EsStore *store, EsBatch *batch, List *positions)
  * Makes the next batch: of a view that takes all events, a range of the log.
  */
 static EsBatch *
-next_batch(const EsRebuild *rebuild, int partition, int64 after, int64 upto,
-		   List *dead_letters)
+next_batch(const EsRebuild *rebuild, int partition, int64 after, int64 upto)
 {
 	const EsProjection *copy = rebuild->copy;
 	EsBatch    *batch;
 
-	if (copy->kind == ES_PROJECTION_VIEW && dead_letters == NIL &&
+	if (copy->kind == ES_PROJECTION_VIEW && rebuild->dead_letters == NIL &&
 		copy->filter.categories == NIL && copy->filter.event_types == NIL &&
 		copy->filter.tenants == NIL && copy->partitions == 1)
 	{
@@ -319,7 +335,7 @@ next_batch(const EsRebuild *rebuild, int partition, int64 after, int64 upto,
 	}
 	batch = es_batch_read(rebuild->store, copy, partition, after, upto,
 						  copy->batch_size > 0 ? copy->batch_size : BATCH);
-	return without_dead_letters(rebuild->store, batch, dead_letters);
+	return without_dead_letters(rebuild->store, batch, rebuild->dead_letters);
 }
 
 /*
@@ -331,8 +347,6 @@ advance_partition(const EsRebuild *rebuild, int partition, int64 upto)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "event_store rebuild batch",
 												  ALLOCSET_DEFAULT_SIZES);
-	List	   *dead_letters = rebuild->copy->skip ?
-		es_rebuild_dead_letters(rebuild->store, rebuild->copy) : NIL;
 	int64		after = rebuild->position;
 	int64		events = 0;
 
@@ -343,7 +357,7 @@ advance_partition(const EsRebuild *rebuild, int partition, int64 upto)
 
 		CHECK_FOR_INTERRUPTS();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		batch = next_batch(rebuild, partition, after, upto, dead_letters);
+		batch = next_batch(rebuild, partition, after, upto);
 		if (batch->nevents > 0)
 			es_apply(rebuild->store, rebuild->copy, batch);
 		after = batch->upto;
@@ -358,6 +372,37 @@ advance_partition(const EsRebuild *rebuild, int partition, int64 upto)
 	return events;
 }
 
+/*
+ * Reads the dead letters as they are now: the stand-ins leave them out on their
+ * way to a position.
+ */
+static void
+update_dead_letters(EsRebuild *rebuild, int64 upto)
+{
+	List	   *letters;
+	List	   *passed = NIL;
+	ListCell   *lc;
+
+	if (!rebuild->copy->skip)
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	letters = es_rebuild_dead_letters(rebuild->store, rebuild->copy);
+	PopActiveSnapshot();
+	foreach(lc, rebuild->dead_letters)
+	{
+		if (*(int64 *) lfirst(lc) <= rebuild->position)
+			passed = lappend(passed, lfirst(lc));
+	}
+	foreach(lc, letters)
+	{
+		int64		position = *(int64 *) lfirst(lc);
+
+		if (position > rebuild->position && position <= upto)
+			passed = lappend(passed, lfirst(lc));
+	}
+	rebuild->dead_letters = passed;
+}
+
 void
 es_shadow_advance(EsRebuild *rebuild, int64 upto)
 {
@@ -365,6 +410,7 @@ es_shadow_advance(EsRebuild *rebuild, int64 upto)
 	volatile int64 events = 0;
 	int			i;
 
+	update_dead_letters(rebuild, upto);
 	(void) set_config_option("track_counts", "on", PGC_SUSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	es_progress_begin(rebuild->copy, rebuild->projection->after_position, upto);
@@ -418,11 +464,13 @@ move_identity(const EsShadow *shadow, const char *column)
 	const char *name = quote_literal_cstr(column);
 	const char *real = quote_literal_cstr(shadow->real_name);
 
-	execute_sql(psprintf("SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence(%s, %s),"
-						 " GREATEST(pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s)),"
-						 " pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s))))",
-						 real, name, real, name,
-						 quote_literal_cstr(shadow->name), name));
+	es_run_command(psprintf("SELECT pg_catalog.setval(s.seqrelid::pg_catalog.regclass,"
+							" CASE WHEN s.seqincrement OPERATOR(pg_catalog.>) 0 THEN GREATEST(n.a, n.b) ELSE LEAST(n.a, n.b) END)"
+							" FROM pg_catalog.pg_sequence s, (SELECT pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s)) AS a,"
+							" pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(%s, %s)) AS b) n"
+							" WHERE s.seqrelid OPERATOR(pg_catalog.=) pg_catalog.pg_get_serial_sequence(%s, %s)::pg_catalog.regclass",
+							real, name, quote_literal_cstr(shadow->name), name,
+							real, name));
 }
 
 static void
@@ -478,6 +526,7 @@ es_shadow_copy(EsRebuild *rebuild)
 	rebuild->heaps = NIL;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	es_run_as(rebuild->store, rebuild->projection, &saved);
+	es_rebuild_set_workers(rebuild->workers);
 	foreach(lc, rebuild->shadows)
 		rebuild->heaps = lappend(rebuild->heaps,
 								 copy_shadow(rebuild, lfirst(lc)));

@@ -87,6 +87,19 @@ es_run_statement(SPIPlanPtr plan, Datum *values, const char *nulls)
 		es_run_statement_params(plan, NULL);
 }
 
+void
+es_run_command(const char *sql)
+{
+	int			result;
+
+	SPI_connect();
+	result = SPI_execute(sql, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", sql,
+			 SPI_result_code_string(result));
+	SPI_finish();
+}
+
 /*
  * Makes sure that the current user may do what a query does, and the queries
  * within it.  Functions are checked when they are called.

@@ -125,6 +125,17 @@ es_task_lock_all(const EsProjection *projection)
 }
 
 int64
+es_task_head(const EsStore *store)
+{
+	int64		head;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	head = es_ledger_head(store, GetActiveSnapshot());
+	PopActiveSnapshot();
+	return head;
+}
+
+int64
 es_task_batch_size(const EsProjection *projection)
 {
 	return projection->batch_size > 0 ? projection->batch_size :

@@ -28,6 +28,7 @@ typedef struct PreparedView
 {
 	char	   *table;			/* names that the statements have */
 	char	   *state;			/* NULL: there is none */
+	bool		has_pieces;		/* do they order by the number of the piece? */
 	SPIPlanPtr	merge_batch;
 	SPIPlanPtr	merge_range;	/* with parameters: after, upto */
 } PreparedView;
@@ -129,17 +130,22 @@ get_table(const EsProjection *projection, Oid relid)
 
 /*
  * Forgets statements that name the tables as they are not called any more: the
- * owner has renamed them, or moved them to another schema.
+ * owner has renamed them, or moved them to another schema.  And those that
+ * were made when there were no upcasters, if there are any now.
  */
 static void
-check_names(const EsProjection *projection, PreparedView *prepared,
-			const char *table, const char *state)
+check_statements(const EsStore *store, const EsProjection *projection,
+				 PreparedView *prepared, const char *table, const char *state)
 {
+	bool		has_pieces = es_types_have_upcasters(store);
+
 	if (prepared->table != NULL && strcmp(prepared->table, table) == 0 &&
+		prepared->has_pieces == has_pieces &&
 		(state == NULL || strcmp(prepared->state, state) == 0))
 		return;
 	free_plans(prepared);
 	prepared->merge_batch = prepared->merge_range = NULL;
+	prepared->has_pieces = has_pieces;
 	prepared->table = MemoryContextStrdup(projection->context, table);
 	prepared->state = state ?
 		MemoryContextStrdup(projection->context, state) : NULL;
@@ -167,7 +173,7 @@ prepare(const EsStore *store, EsProjection *projection, bool range)
 		projection->prepared = prepared;
 		projection->free_prepared = free_plans;
 	}
-	check_names(projection, prepared, table, state);
+	check_statements(store, projection, prepared, table, state);
 	plan = range ? &prepared->merge_range : &prepared->merge_batch;
 	if (*plan != NULL)
 		return *plan;

@@ -23,7 +23,7 @@ BEGIN ATOMIC
   INSERT INTO es_snapshots AS s (tenant_id, stream_id, version, aggregate, state)
   VALUES (es_tenant(), $1, $2, $4, $3)
   ON CONFLICT ON CONSTRAINT es_snapshots_pkey
-  DO UPDATE SET state = EXCLUDED.state, created_at = EXCLUDED.created_at;
+  DO UPDATE SET state = EXCLUDED.state, created_at = EXCLUDED.created_at, definition = NULL;
 END;
 COMMENT ON FUNCTION es_save_snapshot(text, bigint, jsonb, text) IS
   'saves the state of a stream at a version, in place of an earlier one of the same version and aggregate';
@@ -35,7 +35,7 @@ CREATE FUNCTION es_load_snapshot(
 ) RETURNS SETOF es_snapshots
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 BEGIN ATOMIC
-  SELECT s.tenant_id, s.stream_id, s.version, s.aggregate, s.state, s.created_at
+  SELECT s.tenant_id, s.stream_id, s.version, s.aggregate, s.state, s.created_at, s.definition
     FROM es_snapshots s
    WHERE s.tenant_id = es_tenant()
      AND s.stream_id = $1

@@ -129,7 +129,8 @@ order_aggregates(Analysis *analysis)
 			continue;
 		es_view_check_order(&analysis->parsed, aggref);
 		if (order == NIL)
-			order = es_view_order(&analysis->parsed, aggref);
+			order = es_view_order(analysis->store, &analysis->parsed,
+								  aggref);
 		es_view_order_aggregate(analysis->store, aggref, order);
 	}
 }

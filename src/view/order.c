@@ -27,6 +27,7 @@
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
+#include "types/types.h"
 #include "view/query.h"
 
 /*
@@ -417,7 +418,7 @@ es_view_check_order(const EsParsed *parsed, Aggref *aggregate)
 }
 
 List *
-es_view_order(EsParsed *parsed, Aggref *aggregate)
+es_view_order(const EsStore *store, EsParsed *parsed, Aggref *aggregate)
 {
 	int			nlevels = list_length(parsed->levels);
 	EsLogLevel *base = llast(parsed->levels);
@@ -427,6 +428,12 @@ es_view_order(EsParsed *parsed, Aggref *aggregate)
 	order = list_make1(lift(parsed, nlevels - 1,
 							makeVar(base->rtindex, ES_LOG_POSITION, INT8OID, -1, InvalidOid, 0),
 							"es_position"));
+
+	/* An upcaster may have split an event. */
+	if (es_types_have_upcasters(store))
+		order = lappend(order, lift(parsed, nlevels - 1,
+									makeVar(base->rtindex, ES_LOG_PIECE, INT8OID, -1, InvalidOid, 0),
+									"es_piece"));
 
 	for (n = nlevels - 1; n >= 0; n--)
 	{

@@ -38,6 +38,7 @@
 #define ES_LOG_STREAM_ID	4
 #define ES_LOG_TX			12
 #define ES_LOG_ORDINAL		13
+#define ES_LOG_PIECE		14
 
 /*
  * From the query to es_log: the relation of its FROM that is es_log or, below
@@ -158,13 +159,15 @@ extern bool es_view_uses_position(const EsStore *store,
 
 /*
  * Returns what rows of the query are to be ordered by so that they are in the
- * order of the log: a list of Var *, es_log's position first, then the numbers
- * of the rows that functions in FROM return for an event.
+ * order of the log: a list of Var *, es_log's position first, then the number
+ * of the piece where there are upcasters, then the numbers of the rows that
+ * functions in FROM return for an event.
  *
  * Adds columns to subqueries, and WITH ORDINALITY to functions, where that is
  * needed.  Raises 0A000 where it cannot be done; aggregate is for the message.
  */
-extern List *es_view_order(EsParsed *parsed, Aggref *aggregate);
+extern List *es_view_order(const EsStore *store, EsParsed *parsed,
+						   Aggref *aggregate);
 
 /*
  * Raises 0A000 for an aggregate of rows that es_view_order has no number for.
@@ -191,8 +194,7 @@ extern bool es_view_aggregate_is_ours(const EsStore *store, Aggref *aggref,
 
 /*
  * Changes an ordered aggregate such that it meets its rows in the order of the
- * log.  order is a list of Var *: es_log's position first, then the
- * numbers of rows that functions return.
+ * log.  order is what es_view_order returned.
  */
 extern void es_view_order_aggregate(const EsStore *store, Aggref *aggref,
 									List *order);

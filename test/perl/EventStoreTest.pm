@@ -32,6 +32,8 @@ our @EXPORT = qw(
   fails_with
   install_outcome_function
   outcomes_are
+  holder
+  let_go
   store_is_sound
   log_is_clean
   contents
@@ -255,6 +257,28 @@ sub outcomes_are
 		$expected = qr/^\Q$expected\E/ unless ref $expected;
 		like($got{$i} // "no answer: $err", $expected, $name);
 	}
+	return;
+}
+
+=item holder(node, database, sql), let_go(session)
+
+A session that holds what a statement takes, until it is told to let go.
+
+=cut
+
+sub holder
+{
+	my ($node, $db, $sql) = @_;
+	my $session = $node->background_psql($db, on_error_stop => 1);
+	$session->query_safe("BEGIN; $sql");
+	return $session;
+}
+
+sub let_go
+{
+	my ($session) = @_;
+	$session->query_safe('COMMIT');
+	$session->quit;
 	return;
 }
 
@@ -1210,7 +1234,7 @@ CREATE SCHEMA truth;
 -- unpacks the ledger.
 CREATE VIEW truth.log AS
 	SELECT x.position + e.ordinal AS position, x.committed_at, e.tenant_id, e.stream_id, e.version, e.event_id, e.event_type,
-		e.schema_version, e.data, e.metadata, e.recorded_at, e.tx, e.ordinal
+		e.schema_version, e.data, e.metadata, e.recorded_at, e.tx, e.ordinal, 1::bigint AS piece
 	FROM $schema.es_commits c, $schema.es_commit_entries(c.first_position, c.entries) x JOIN $schema.es_events e USING (tx);
 
 -- Columns of a relation, as text.

@@ -30,8 +30,15 @@ INSERT INTO wanted_functions VALUES
    'bigint', 'c', 'volatile', 'unsafe', false, false),
   ('es_append_json', 'stream_id text, events jsonb, expected_version bigint DEFAULT NULL::bigint',
    'bigint', 'c', 'volatile', 'unsafe', false, false),
-  ('es_read_stream', 'stream_id text, from_version bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backwards boolean DEFAULT false',
-   'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_stream', 'stream_id text, from_version bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backwards boolean DEFAULT false, until timestamp with time zone DEFAULT NULL::timestamp with time zone, raw boolean DEFAULT false',
+   'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
+  ('es_version_at', 'stream_id text, as_of timestamp with time zone', 'bigint', 'c', 'stable', 'safe', false, false),
+  ('es_execute', 'stream_id text, command jsonb, command_id uuid DEFAULT NULL::uuid, expected_version bigint DEFAULT NULL::bigint, metadata jsonb DEFAULT NULL::jsonb, aggregate text DEFAULT NULL::text, OUT version bigint, OUT events jsonb, OUT state jsonb, OUT repeated boolean',
+   'record', 'c', 'volatile', 'unsafe', false, false),
+  ('es_cause', 'metadata jsonb, event_id uuid', 'jsonb', 'c', 'immutable', 'safe', false, false),
+  ('es_trace', 'correlation_id text',
+   'TABLE(depth integer, tree text, stream_id text, version bigint, event_type text, data jsonb, metadata jsonb, event_id uuid, caused_by uuid, recorded_at timestamp with time zone)',
+   'sql', 'stable', 'restricted', false, false),
   ('es_stream_version', 'stream_id text', 'bigint', 'c', 'stable', 'safe', false, false),
   ('es_category', 'stream_id text', 'text', 'sql', 'immutable', 'safe', false, true),
   ('es_tenant', '', 'text', 'c', 'stable', 'safe', false, false),
@@ -40,6 +47,30 @@ INSERT INTO wanted_functions VALUES
   ('es_json_schema_is_valid', 'schema jsonb, data jsonb, documents jsonb DEFAULT ''{}''::jsonb', 'boolean', 'c', 'immutable', 'safe', false, true),
   ('es_json_schema_problems', 'schema jsonb, data jsonb, documents jsonb DEFAULT ''{}''::jsonb', 'TABLE(path text, rule text, message text)', 'c', 'immutable', 'safe', false, true),
   ('es_json_schema_breaks', 'reader jsonb, writer jsonb', 'SETOF text', 'c', 'immutable', 'safe', false, true),
+  ('es_register_event_type', 'event_type text, schema_version integer DEFAULT NULL::integer, description text DEFAULT NULL::text, json_schema jsonb DEFAULT NULL::jsonb, check_expression text DEFAULT NULL::text, upcaster text DEFAULT NULL::text, status text DEFAULT ''active''::text, published boolean DEFAULT false, topic text DEFAULT NULL::text, compatibility text DEFAULT ''backward''::text',
+   'integer', 'c', 'volatile', 'unsafe', false, false),
+  ('es_alter_event_type', 'event_type text, schema_version integer, description text DEFAULT NULL::text, upcaster text DEFAULT NULL::text, published boolean DEFAULT NULL::boolean, topic text DEFAULT NULL::text, owner name DEFAULT NULL::name',
+   'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_set_event_type_status', 'event_type text, schema_version integer, status text', 'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_drop_event_type', 'event_type text, schema_version integer', 'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_check_event', 'event_type text, data jsonb, schema_version integer DEFAULT 1, metadata jsonb DEFAULT NULL::jsonb', 'void', 'c', 'volatile', 'restricted', false, false),
+  ('es_upcast_to', 'event_type text, schema_version integer, data jsonb', 'es_upcast_event', 'sql', 'immutable', 'safe', false, false),
+  ('es_upcast', 'event_type text, schema_version integer, data jsonb, metadata jsonb DEFAULT NULL::jsonb, stream_id text DEFAULT NULL::text, version bigint DEFAULT NULL::bigint',
+   'SETOF es_upcast_event', 'c', 'stable', 'restricted', false, false),
+  ('es_create_aggregate', 'name text, category text, evolve regproc, initial_state jsonb DEFAULT NULL::jsonb, snapshot_every integer DEFAULT 100, keep integer DEFAULT 1, decide regproc DEFAULT NULL::regproc',
+   'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_alter_aggregate', 'name text, evolve regproc DEFAULT NULL::regproc, initial_state jsonb DEFAULT NULL::jsonb, snapshot_every integer DEFAULT NULL::integer, keep integer DEFAULT NULL::integer, decide regproc DEFAULT NULL::regproc, owner name DEFAULT NULL::name',
+   'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_drop_aggregate', 'name text', 'void', 'c', 'volatile', 'unsafe', false, false),
+  ('es_state', 'stream_id text, at_version bigint DEFAULT NULL::bigint, as_of timestamp with time zone DEFAULT NULL::timestamp with time zone, at_position bigint DEFAULT NULL::bigint, aggregate text DEFAULT NULL::text',
+   'jsonb', 'c', 'stable', 'restricted', false, false),
+  ('es_states', 'category text, aggregate text DEFAULT NULL::text, as_of timestamp with time zone DEFAULT NULL::timestamp with time zone, at_position bigint DEFAULT NULL::bigint, after_stream text DEFAULT NULL::text, max_count bigint DEFAULT NULL::bigint',
+   'TABLE(stream_id text, version bigint, state jsonb)', 'c', 'stable', 'restricted', false, false),
+  ('es_history', 'stream_id text, from_version bigint DEFAULT NULL::bigint, to_version bigint DEFAULT NULL::bigint, aggregate text DEFAULT NULL::text',
+   'TABLE(version bigint, event_type text, data jsonb, metadata jsonb, event_id uuid, recorded_at timestamp with time zone, state jsonb, changes jsonb)', 'c', 'stable', 'restricted', false, false),
+  ('es_json_diff', 'before jsonb, after jsonb', 'jsonb', 'c', 'immutable', 'safe', false, false),
+  ('es_rebuild_snapshots', 'aggregate text', 'bigint', 'c', 'volatile', 'unsafe', false, false),
+  ('es_aggregates_changed', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_save_snapshot', 'stream_id text, version bigint, state jsonb, aggregate text DEFAULT ''''::text',
    'void', 'sql', 'volatile', 'unsafe', true, false),
   ('es_load_snapshot', 'stream_id text, at_version bigint DEFAULT NULL::bigint, aggregate text DEFAULT NULL::text',
@@ -123,15 +154,21 @@ INSERT INTO wanted_functions VALUES
   ('es_check_read', 'stream_id text, version bigint, max_count bigint', 'bigint', 'c', 'immutable', 'safe', false, false),
   ('es_read_forwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
   ('es_read_backwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_either', 'stream_id text, from_version bigint, max_count bigint, backwards boolean', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_forwards', 'stream_id text, from_version bigint, max_count bigint, until timestamp with time zone', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_backwards', 'stream_id text, from_version bigint, max_count bigint, until timestamp with time zone', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_upcast_forwards', 'stream_id text, from_version bigint, max_count bigint, until timestamp with time zone', 'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
+  ('es_upcast_backwards', 'stream_id text, from_version bigint, max_count bigint, until timestamp with time zone', 'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
   ('es_read_stream_support', 'internal', 'internal', 'c', 'volatile', 'safe', false, true),
   ('es_projection_definitions_changed', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
+  ('es_event_types_changed', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_events_before_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_events_after_insert', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_events_immutable', '', 'trigger', 'c', 'volatile', 'unsafe', false, false),
   ('es_snapshots_before_write', '', 'trigger', 'c', 'volatile', 'unsafe', false, false);
 
 -- Names that several functions have are told apart by their arguments.
-ALTER TABLE wanted_functions ADD overload text GENERATED ALWAYS AS (CASE WHEN name IN ('es_first', 'es_last') THEN arguments ELSE '' END) STORED;
+ALTER TABLE wanted_functions ADD overload text GENERATED ALWAYS AS (CASE WHEN name IN ('es_first', 'es_last', 'es_read_forwards', 'es_read_backwards') THEN arguments ELSE '' END) STORED;
 
 CREATE TEMP TABLE wanted_columns (relation text, number int, name text, type text, is_required boolean, "default" text, "collation" text);
 INSERT INTO wanted_columns VALUES
@@ -152,6 +189,23 @@ INSERT INTO wanted_columns VALUES
   ('es_snapshots', 4, 'aggregate', 'text', true, '''''::text', 'C'),
   ('es_snapshots', 5, 'state', 'jsonb', true, NULL, NULL),
   ('es_snapshots', 6, 'created_at', 'timestamp with time zone', true, NULL, NULL),
+  ('es_snapshots', 7, 'definition', 'uuid', false, NULL, NULL),
+  ('es_event_types', 1, 'event_type', 'text', true, NULL, 'C'),
+  ('es_event_types', 2, 'schema_version', 'integer', true, NULL, NULL),
+  ('es_event_types', 3, 'status', 'text', true, '''active''::text', 'default'),
+  ('es_event_types', 4, 'description', 'text', false, NULL, 'default'),
+  ('es_event_types', 5, 'published', 'boolean', true, 'false', NULL),
+  ('es_event_types', 6, 'topic', 'text', false, NULL, 'default'),
+  ('es_event_types', 7, 'json_schema', 'jsonb', false, NULL, NULL),
+  ('es_event_types', 8, 'check_expression', 'text', false, NULL, 'default'),
+  ('es_event_types', 9, 'upcaster', 'text', false, NULL, 'default'),
+  ('es_event_types', 10, 'compatibility', 'text', true, '''backward''::text', 'default'),
+  ('es_event_types', 11, 'owner', 'name', true, NULL, 'C'),
+  ('es_event_types', 12, 'settings', 'text[]', true, '''{}''::text[]', 'default'),
+  ('es_event_types', 13, 'registered_at', 'timestamp with time zone', true, 'now()', NULL),
+  ('es_upcast_event', 1, 'event_type', 'text', false, NULL, 'C'),
+  ('es_upcast_event', 2, 'schema_version', 'integer', false, NULL, NULL),
+  ('es_upcast_event', 3, 'data', 'jsonb', false, NULL, NULL),
   ('es_commits', 1, 'first_position', 'bigint', true, NULL, NULL),
   ('es_commits', 2, 'last_position', 'bigint', true, NULL, NULL),
   ('es_commits', 3, 'tx_range', 'int8range', true, NULL, NULL),
@@ -170,6 +224,7 @@ INSERT INTO wanted_columns VALUES
   ('es_log', 11, 'recorded_at', 'timestamp with time zone', false, NULL, NULL),
   ('es_log', 12, 'tx', 'bigint', false, NULL, NULL),
   ('es_log', 13, 'ordinal', 'integer', false, NULL, NULL),
+  ('es_log', 14, 'piece', 'bigint', false, NULL, NULL),
   ('es_log_events', 1, 'position', 'bigint', false, NULL, NULL),
   ('es_log_events', 2, 'committed_at', 'timestamp with time zone', false, NULL, NULL),
   ('es_log_events', 3, 'tenant_id', 'text', false, NULL, 'C'),
@@ -183,6 +238,7 @@ INSERT INTO wanted_columns VALUES
   ('es_log_events', 11, 'recorded_at', 'timestamp with time zone', false, NULL, NULL),
   ('es_log_events', 12, 'tx', 'bigint', false, NULL, NULL),
   ('es_log_events', 13, 'ordinal', 'integer', false, NULL, NULL),
+  ('es_log_events', 14, 'piece', 'bigint', false, NULL, NULL),
   ('es_projection_definitions', 1, 'id', 'integer', true, 'nextval(''es_projection_id_seq''::regclass)', NULL),
   ('es_projection_definitions', 2, 'name', 'text', true, NULL, 'C'),
   ('es_projection_definitions', 3, 'owner', 'name', true, NULL, 'C'),
@@ -237,6 +293,16 @@ INSERT INTO wanted_columns VALUES
   ('es_dead_letters', 10, 'error_message', 'text', true, NULL, 'default'),
   ('es_dead_letters', 11, 'error_detail', 'text', false, NULL, 'default'),
   ('es_dead_letters', 12, 'failed_at', 'timestamp with time zone', true, NULL, NULL),
+  ('es_aggregates', 1, 'name', 'text', true, NULL, 'C'),
+  ('es_aggregates', 2, 'category', 'text', true, NULL, 'C'),
+  ('es_aggregates', 3, 'evolve', 'text', true, NULL, 'default'),
+  ('es_aggregates', 4, 'initial_state', 'jsonb', false, NULL, NULL),
+  ('es_aggregates', 5, 'decide', 'text', false, NULL, 'default'),
+  ('es_aggregates', 6, 'snapshot_every', 'integer', false, NULL, NULL),
+  ('es_aggregates', 7, 'keep', 'integer', false, NULL, NULL),
+  ('es_aggregates', 8, 'owner', 'name', true, NULL, 'C'),
+  ('es_aggregates', 9, 'settings', 'text[]', true, '''{}''::text[]', 'default'),
+  ('es_aggregates', 10, 'created_at', 'timestamp with time zone', true, 'now()', NULL),
   ('es_event', 1, 'position', 'bigint', false, NULL, NULL),
   ('es_event', 2, 'stream_id', 'text', false, NULL, 'C'),
   ('es_event', 3, 'version', 'bigint', false, NULL, NULL),
@@ -253,6 +319,7 @@ INSERT INTO wanted_indexes VALUES
   ('es_events_pkey', 'es_events', true, true, 'tenant_id, stream_id, version'),
   ('es_events_tx_ordinal_key', 'es_events', true, false, 'tx, ordinal'),
   ('es_events_event_id_idx', 'es_events', false, false, 'event_id'),
+  ('es_event_types_pkey', 'es_event_types', true, true, 'event_type, schema_version'),
   ('es_commits_pkey', 'es_commits', true, true, 'first_position'),
   ('es_commits_tx_range_idx', 'es_commits', false, false, 'tx_range'),
   ('es_sequencer_state_pkey', 'es_sequencer_state', true, true, 'system_identifier, database_oid, store_oid'),
@@ -261,6 +328,7 @@ INSERT INTO wanted_indexes VALUES
   ('es_projection_definitions_name_key', 'es_projection_definitions', true, false, 'name'),
   ('es_projection_definitions_pkey', 'es_projection_definitions', true, true, 'id'),
   ('es_projection_failures_pkey', 'es_projection_failures', true, true, 'projection_id, partition'),
+  ('es_aggregates_pkey', 'es_aggregates', true, true, 'name'),
   ('es_snapshots_pkey', 'es_snapshots', true, true, 'tenant_id, stream_id, version, aggregate');
 
 CREATE TEMP TABLE wanted_triggers (name text, relation text, definition text, enabled "char");
@@ -269,15 +337,22 @@ INSERT INTO wanted_triggers VALUES
   ('es_events_after_insert', 'es_events', 'AFTER INSERT FOR EACH STATEMENT EXECUTE FUNCTION es_events_after_insert()', 'A'),
   ('es_events_immutable', 'es_events', 'BEFORE DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION es_events_immutable()', 'A'),
   ('es_events_immutable_row', 'es_events', 'BEFORE DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_events_immutable()', 'A'),
+  ('es_event_types_changed', 'es_event_types', 'AFTER INSERT OR DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_event_types_changed()', 'A'),
+  ('es_event_types_truncated', 'es_event_types', 'AFTER TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION es_event_types_changed()', 'A'),
   ('zz_es_commits_before_insert', 'es_commits', 'BEFORE INSERT FOR EACH ROW EXECUTE FUNCTION es_commits_before_insert()', 'A'),
   ('es_commits_immutable', 'es_commits', 'BEFORE DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION es_commits_immutable()', 'A'),
   ('es_commits_immutable_row', 'es_commits', 'BEFORE DELETE OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_commits_immutable()', 'A'),
   ('es_projection_definitions_changed', 'es_projection_definitions', 'AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION es_projection_definitions_changed()', 'A'),
+  ('es_aggregates_changed', 'es_aggregates', 'AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE FOR EACH STATEMENT EXECUTE FUNCTION es_aggregates_changed()', 'A'),
   ('zz_es_snapshots_before_write', 'es_snapshots', 'BEFORE INSERT OR UPDATE FOR EACH ROW EXECUTE FUNCTION es_snapshots_before_write()', 'O');
 
 CREATE TEMP TABLE wanted_settings (name text, type text, context text, "default" text, minimum text, maximum text);
 INSERT INTO wanted_settings VALUES
   ('event_store.tenant_id', 'string', 'user', '', NULL, NULL),
+  ('event_store.correlation_id', 'string', 'user', '', NULL, NULL),
+  ('event_store.causation_id', 'string', 'user', '', NULL, NULL),
+  ('event_store.user_id', 'string', 'user', '', NULL, NULL),
+  ('event_store.traceparent', 'string', 'user', '', NULL, NULL),
   ('event_store.max_stream_locks', 'integer', 'user', '512', '1', '1000000'),
   ('event_store.max_databases', 'integer', 'postmaster', '64', '1', '10000'),
   ('event_store.sequencer', 'bool', 'sighup', 'on', NULL, NULL),
@@ -292,6 +367,8 @@ INSERT INTO wanted_settings VALUES
   ('event_store.projection_max_retries', 'integer', 'sighup', '5', '0', '1000000'),
   ('event_store.projection_retry_time', 'integer', 'sighup', '1000', '1', '3600000'),
   ('event_store.projections', 'bool', 'sighup', 'on', NULL, NULL),
+  ('event_store.strict_types', 'enum', 'superuser', 'off', NULL, NULL),
+  ('event_store.state_cache_size', 'integer', 'user', '4096', '0', '2147483647'),
   ('event_store.notify', 'bool', 'sighup', 'on', NULL, NULL);
 
 -- ---------------------------------------------------------------------------
@@ -319,7 +396,7 @@ CREATE TEMP VIEW functions AS
          CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END AS volatility,
          CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END AS parallel,
          p.prosecdef AS is_definer, p.proisstrict AS is_strict, p.proconfig AS settings, p.proowner AS owner, p.proacl AS acl,
-         CASE WHEN p.proname IN ('es_first', 'es_last') THEN pg_get_function_arguments(p.oid) ELSE '' END AS overload
+         CASE WHEN p.proname IN ('es_first', 'es_last', 'es_read_forwards', 'es_read_backwards') THEN pg_get_function_arguments(p.oid) ELSE '' END AS overload
     FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND p.oid = m.objid JOIN pg_language l ON l.oid = p.prolang;
 
 CREATE TEMP VIEW relations AS
@@ -339,11 +416,11 @@ CREATE TEMP VIEW triggers AS
     FROM pg_trigger t JOIN relations r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal;
 
 SELECT plan((SELECT 6 * count(*) FROM wanted_functions)::int
-          + (SELECT count(*) + count(*) FILTER (WHERE relation <> 'es_event') FROM wanted_columns)::int
+          + (SELECT count(*) + count(*) FILTER (WHERE relation NOT IN ('es_event', 'es_upcast_event')) FROM wanted_columns)::int
           + (SELECT 2 * count(*) FROM wanted_indexes)::int
           + (SELECT 3 * count(*) FROM wanted_triggers)::int
           + (SELECT count(*) FROM wanted_settings)::int
-          + 30);
+          + 33);
 
 -- ---------------------------------------------------------------------------
 -- The extension
@@ -352,19 +429,19 @@ SELECT plan((SELECT 6 * count(*) FROM wanted_functions)::int
 SELECT is(extversion, es_version(), 'library and SQL have the same version') FROM pg_extension WHERE extname = 'event_store';
 SELECT ok(NOT extrelocatable, 'is not relocatable') FROM pg_extension WHERE extname = 'event_store';
 SELECT set_eq($$ SELECT unnest(extconfig)::regclass::text AS name, unnest(extcondition) AS condition FROM pg_extension WHERE extname = 'event_store' $$,
-              $$ VALUES ('es_events', ''), ('es_snapshots', ''), ('es_commits', ''), ('es_tx_seq', ''),
+              $$ VALUES ('es_events', ''), ('es_snapshots', ''), ('es_commits', ''), ('es_tx_seq', ''), ('es_event_types', ''), ('es_aggregates', ''),
                         ('es_projection_id_seq', ''), ('es_projection_definitions', ''), ('es_checkpoints', ''), ('es_projection_failures', ''), ('es_dead_letters', '') $$,
               'pg_dump saves all events, all snapshots, the ledger, projections and the sequences');
 SELECT isnt(obj_description(oid, 'pg_extension'), NULL, 'the extension has a comment') FROM pg_extension WHERE extname = 'event_store';
 
 -- Everything that it has, and nothing else.
 SELECT set_eq($$ SELECT name, overload FROM functions $$, $$ SELECT name, overload FROM wanted_functions $$, 'functions');
-SELECT set_eq($$ SELECT name, kind::text FROM relations $$, $$ VALUES ('es_events', 'r'), ('es_snapshots', 'r'), ('es_commits', 'r'), ('es_sequencer_state', 'r'), ('es_store_key', 'r'),
+SELECT set_eq($$ SELECT name, kind::text FROM relations $$, $$ VALUES ('es_events', 'r'), ('es_snapshots', 'r'), ('es_commits', 'r'), ('es_sequencer_state', 'r'), ('es_store_key', 'r'), ('es_event_types', 'r'), ('es_aggregates', 'r'),
                         ('es_log_events', 'f'), ('es_log', 'v'), ('es_sequencer', 'v'), ('es_projections', 'v'), ('es_tx_seq', 'S'),
                         ('es_projection_definitions', 'r'), ('es_checkpoints', 'r'), ('es_projection_failures', 'r'), ('es_dead_letters', 'r'), ('es_projection_id_seq', 'S') $$,
               'tables, views and sequences');
 SELECT set_eq($$ SELECT typname::text FROM members m JOIN pg_type t ON m.classid = 'pg_type'::regclass AND t.oid = m.objid $$,
-              $$ VALUES ('es_event') $$, 'types');
+              $$ VALUES ('es_event'), ('es_upcast_event') $$, 'types');
 SELECT is_empty($$ SELECT pg_describe_object(classid, objid, 0) FROM members
                     WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass)
                       AND pg_describe_object(classid, objid, 0) NOT IN ('foreign-data wrapper event_store_log', 'server event_store_log') $$,
@@ -402,7 +479,7 @@ SELECT isnt(obj_description(f.oid, 'pg_proc'), NULL, w.name || ': comment') FROM
 
 SELECT is_empty($$ SELECT name FROM functions WHERE is_definer AND settings IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
                 'functions with the rights of their owner have a safe search_path');
-SELECT is_empty($$ SELECT name FROM functions WHERE NOT is_definer AND settings IS NOT NULL $$,
+SELECT is_empty($$ SELECT name FROM functions WHERE NOT is_definer AND settings IS NOT NULL AND name <> 'es_trace' $$,
                 'the others have no settings, which would keep them from being inlined');
 SELECT is_empty($$ SELECT name FROM functions f JOIN pg_proc p USING (oid) WHERE f.language = 'sql' AND p.prosqlbody IS NULL $$,
                 'functions in SQL were parsed when they were made, whatever the search_path of a caller');
@@ -427,14 +504,15 @@ SELECT is(a.column, concat_ws(' ', w.name, w.type, CASE WHEN w.is_required THEN 
  ORDER BY w.relation, w.number;
 SELECT is_empty($$ SELECT attrelid::regclass, attname FROM pg_attribute
                     WHERE attrelid IN ('es_events'::regclass, 'es_snapshots'::regclass, 'es_commits'::regclass, 'es_log'::regclass,
-                                       'es_log_events'::regclass, 'es_event'::regclass) AND attnum > 0
+                                       'es_log_events'::regclass, 'es_event'::regclass, 'es_event_types'::regclass, 'es_aggregates'::regclass, 'es_upcast_event'::regclass) AND attnum > 0
                       AND (attrelid::regclass::text, attnum) NOT IN (SELECT relation, number FROM wanted_columns) $$,
                 'no other columns');
 SELECT isnt(col_description(relation::regclass, number), NULL, relation || '.' || name || ': comment')
-  FROM wanted_columns WHERE relation <> 'es_event' ORDER BY relation, number;
+  FROM wanted_columns WHERE relation NOT IN ('es_event', 'es_upcast_event') ORDER BY relation, number;
 SELECT isnt(obj_description(name::regclass, 'pg_class'), NULL, name || ': comment')
-  FROM (VALUES ('es_events'), ('es_snapshots'), ('es_commits'), ('es_log'), ('es_log_events'), ('es_tx_seq')) v(name);
+  FROM (VALUES ('es_events'), ('es_snapshots'), ('es_commits'), ('es_log'), ('es_log_events'), ('es_tx_seq'), ('es_event_types'), ('es_aggregates')) v(name);
 SELECT isnt(obj_description('es_event'::regtype, 'pg_type'), NULL, 'es_event: comment');
+SELECT isnt(obj_description('es_upcast_event'::regtype, 'pg_type'), NULL, 'es_upcast_event: comment');
 SELECT is((SELECT format_type(seqtypid, NULL) || ' ' || concat_ws(' ', seqstart, seqincrement, seqmin, seqcycle, seqcache)
              FROM pg_sequence WHERE seqrelid = 'es_tx_seq'::regclass), 'bigint 1 1 1 f 1', 'es_tx_seq: 1, 2, 3 ..., nothing kept by sessions');
 
@@ -452,6 +530,8 @@ SELECT set_eq($$ SELECT indexrelid::regclass::text FROM pg_index x JOIN relation
 SELECT set_eq($$ SELECT conname::text AS name, obj_description(c.oid, 'pg_constraint') IS NOT NULL AS has_comment
                    FROM pg_constraint c JOIN relations r ON r.oid = c.conrelid WHERE contype <> 'n' $$,
               $$ VALUES ('es_events_pkey', true), ('es_events_tx_ordinal_key', true), ('es_snapshots_pkey', true), ('es_commits_pkey', true),
+                        ('es_aggregates_pkey', true), ('es_aggregates_snapshot_every_check', true), ('es_aggregates_keep_check', true),
+                        ('es_event_types_pkey', true), ('es_event_types_status_check', true), ('es_event_types_compatibility_check', true), ('es_event_types_schema_version_check', true),
                         ('es_sequencer_state_pkey', true), ('es_projection_definitions_pkey', true), ('es_projection_definitions_name_key', true),
                         ('es_projection_definitions_kind_check', true), ('es_projection_definitions_mode_check', true), ('es_projection_definitions_on_error_check', true),
                         ('es_projection_definitions_partitions_check', true), ('es_checkpoints_pkey', true), ('es_projection_failures_pkey', true), ('es_dead_letters_pkey', true) $$,

@@ -50,23 +50,6 @@ sub log_count
 	return scalar(() = $log =~ /$pattern/g);
 }
 
-# A session that holds what a statement takes, until it is told to let go.
-sub holder
-{
-	my ($node, $database, $sql) = @_;
-	my $session = $node->background_psql($database, on_error_stop => 1);
-	$session->query_safe("BEGIN; $sql");
-	return $session;
-}
-
-sub let_go
-{
-	my ($session) = @_;
-	$session->query_safe('COMMIT');
-	$session->quit;
-	return;
-}
-
 sub state_is
 {
 	my ($node, $name, $state, $test) = @_;
@@ -111,13 +94,16 @@ CREATE TABLE slow (n bigint);
 INSERT INTO slow VALUES (0);
 SELECT es_create_projection('slow', 'WITH x AS MATERIALIZED (SELECT pg_advisory_xact_lock(4711)), y AS MATERIALIZED (SELECT count(*) FROM x)
 	UPDATE public.slow SET n = n + (SELECT count(*) FROM es_log) FROM y');
-SELECT es_create_projection('asleep', 'SELECT pg_sleep(1000) FROM es_log');
+SELECT es_create_projection('stuck', 'SELECT pg_advisory_xact_lock(4712) FROM es_log');
 SQL
 projection_workers_are($node, $db, 4, 'more projections bring more workers, as many as the setting allows');
 
-my $lock = holder($node, $db, 'SELECT pg_advisory_xact_lock(4711)');
+my $lock  = holder($node, $db, 'SELECT pg_advisory_xact_lock(4711)');
+my $stuck = holder($node, $db, 'SELECT pg_advisory_xact_lock(4712)');
 append($node, $db, 10);
-state_is($node, 'asleep', 'running', 'one projection sleeps');
+ok( $node->poll_query_until($db,
+		"SELECT state FROM es_projections WHERE name = 'stuck' AND EXISTS (SELECT FROM pg_stat_activity WHERE query = 'stuck' AND wait_event = 'advisory')", 'running'),
+	'one projection stands still');
 for (1 .. 5)
 {
 	append($node, $db, 10);
@@ -143,12 +129,13 @@ counts_are_exact($node, $db, 'the others do not', qw(second third slow));
 let_go($by_hand);
 counts_are_exact($node, $db, 'when the session has let go', 'first');
 
-# The pg_sleep is stopped with its worker; the definition goes.
-$node->safe_psql($db, "DELETE FROM es_projection_definitions WHERE name = 'asleep'");
-$node->safe_psql($db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'asleep'");
+# The one that stands still is stopped with its worker; the definition goes.
+$node->safe_psql($db, "DELETE FROM es_projection_definitions WHERE name = 'stuck'");
+is($node->safe_psql($db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'stuck'"), 't', 'a worker is terminated at its work');
 append($node, $db, 10);
-counts_are_exact($node, $db, 'after one was terminated at its work', qw(first second third slow));
+counts_are_exact($node, $db, 'after that', qw(first second third slow));
 projection_workers_are($node, $db, 4, 'another worker takes its place');
+let_go($stuck);
 
 # ---------------------------------------------------------------------------
 # Settings.

@@ -50,23 +50,6 @@ sub catches_up
 	return succeeds($node, $db, "SELECT es_wait('$name', '60 s')", 't', "$name has caught up");
 }
 
-# A session that holds what a statement takes, until it is told to let go.
-sub holder
-{
-	my ($sql) = @_;
-	my $session = $node->background_psql($db, on_error_stop => 1);
-	$session->query_safe("BEGIN; $sql");
-	return $session;
-}
-
-sub let_go
-{
-	my ($session) = @_;
-	$session->query_safe('COMMIT');
-	$session->quit;
-	return;
-}
-
 log_is_caught_up($node, $db, 'the sequencer works');
 
 # ---------------------------------------------------------------------------
@@ -132,7 +115,7 @@ CREATE TABLE locked (position bigint PRIMARY KEY);
 CREATE FUNCTION lock_it(e es_event) RETURNS void LANGUAGE sql SET lock_timeout = '10ms' AS 'INSERT INTO public.locked VALUES (e.position)';
 SELECT es_create_projection('locked', on_error => 'skip', after_position => NULL, handlers => '{"*": "lock_it"}');
 SQL
-my $holder = holder('LOCK TABLE locked');
+my $holder = holder($node, $db, 'LOCK TABLE locked');
 append('locked', 20, '0');
 state_becomes('locked', 'failed');
 is( value("SELECT last_error_code, dead_letters, attempts FROM es_projections WHERE name = 'locked'"),
@@ -155,8 +138,8 @@ BEGIN
 END $$;
 SELECT es_create_projection('cross', max_retries => 1000, after_position => NULL, handlers => '{"*": "cross_over"}');
 SQL
-my $gate = holder('SELECT pg_advisory_xact_lock(7)');
-my $other = holder("SET LOCAL deadlock_timeout = '1h'; UPDATE pair SET n = n + 100 WHERE id = 1");
+my $gate = holder($node, $db, 'SELECT pg_advisory_xact_lock(7)');
+my $other = holder($node, $db, "SET LOCAL deadlock_timeout = '1h'; UPDATE pair SET n = n + 100 WHERE id = 1");
 append('cross', 1, '0');
 my $waits = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'event_store projection' AND wait_event_type = 'Lock' AND wait_event = 'advisory'";
 becomes($waits, '1', 'a projection holds a row and waits');

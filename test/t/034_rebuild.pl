@@ -89,7 +89,7 @@ BEGIN
 		i := i + 1;
 		PERFORM es_append('account-' || (i * 7 + number) % 60, CASE i % 4 WHEN 0 THEN 'Withdrawn' ELSE 'Deposited' END, jsonb_build_object('n', i));
 		IF i % 11 = 0 THEN ROLLBACK; ELSE COMMIT; END IF;
-		PERFORM pg_sleep(0.001);
+		PERFORM es_wait_for_log('10 s');
 	END LOOP;
 END $$;
 SQL
@@ -212,7 +212,9 @@ succeeds($node, $db, q{SET statement_timeout = '30s'; SELECT count(*) > 0 FROM g
 $reader->query_safe(q{SAVEPOINT a; SELECT set_config('statement_timeout', '60s', false)});
 value(q{SELECT es_append('account-1', 'Deposited', '{"n": 1}')});
 is($reader->query_safe(q{SELECT es_wait('gated', '60 s')}), 't', 'the one who reads it waits for the projection, not for ever');
-$node->wait_for_log(qr/rebuild of projection "gated" waits/, $offset);
+$node->wait_for_log(qr/rebuild of projection "gated" waits.*up to 3200 ms/s, $offset);
+is(join(' ', substr(slurp_file($node->logfile), $offset) =~ /and waits for up to (\d+) ms/g), '1600 3200',
+	'which tries for longer each time, and lets the projection go on in between');
 $reader->query_safe('COMMIT');
 finish_statement($rebuild);
 is_verified('gated', 'and the rebuild ends when he does');
@@ -230,6 +232,29 @@ value("BEGIN; SELECT es_alter_view('there', 'SELECT event_type, avg(version) AS 
 value(q{SELECT es_append('account-1', 'Deposited', '{"n": 1}')});
 succeeds($node, $db, "SELECT es_wait('there', '60 s')", 't', 'and goes on with it when its tables are others of the same names');
 is_verified('there', 'which hold what they should');
+
+# ---------------------------------------------------------------------------
+# Without parallel workers, if asked: also where the new contents are copied.
+# ---------------------------------------------------------------------------
+$offset = -s $node->logfile;
+$node->safe_psql($db, 'ALTER SYSTEM SET log_min_messages = debug1; SELECT pg_reload_conf()');
+$node->wait_for_log(qr/parameter "log_min_messages" changed to "debug1"/, $offset);
+for my $workers (0, 2)
+{
+	my $session = session();
+	my $me = $session->query_safe('SELECT pg_backend_pid()');
+	$session->query_safe('SET max_parallel_maintenance_workers = 0; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0');
+	for my $projection (qw(balance kinds))
+	{
+		$offset = -s $node->logfile;
+		$session->query_safe("SELECT es_rebuild('$projection', $workers)");
+		my $log = substr(slurp_file($node->logfile), $offset);
+		my $found = $log =~ /registering background worker "parallel worker for PID $me"/ ? 'some' : 'none';
+		is($found, $workers ? 'some' : 'none', "es_rebuild('$projection', $workers): parallel workers");
+	}
+	$session->quit;
+}
+$node->safe_psql($db, 'ALTER SYSTEM RESET log_min_messages; SELECT pg_reload_conf()');
 
 log_is_whole($node, $db, 'the log is whole');
 log_is_clean($node);

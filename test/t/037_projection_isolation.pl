@@ -57,7 +57,8 @@ CREATE TABLE locked_target (position bigint);
 CREATE TABLE failing_target (position bigint);
 CREATE TABLE stopped_target (position bigint);
 CREATE TABLE fast_target (stream_id text PRIMARY KEY, n bigint);
--- Sleeps until the gate is open.
+-- Sleeps until the gate is open: slow work is what is tested. The test itself waits for
+-- conditions only.
 CREATE FUNCTION sleep() RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
 	WHILE NOT (SELECT open FROM gate) LOOP

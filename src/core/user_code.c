@@ -1,0 +1,128 @@
+/*-------------------------------------------------------------------------
+ *
+ * user_code.c
+ *	  Running what users have written: as its owner, with its settings.
+ *
+ * Copyright (c) 2026, event_store contributors
+ *
+ * NOTES
+ *	  Writing is forbidden by the switch that makes a transaction read-only.
+ *	  It cannot be taken back by the code: PostgreSQL refuses to make a
+ *	  transaction read-write again after its first snapshot.  The end of a
+ *	  subtransaction that was begun before restores it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+#include "core/user_code.h"
+
+/* What SQL may depend on, and has as its maker had it */
+static const char *const captured_settings[] = {
+	"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits",
+	"bytea_output", "standard_conforming_strings", "transform_null_equals",
+	"array_nulls", "xmloption", "lc_monetary", "lc_numeric", "lc_time",
+	"default_text_search_config", "row_security"
+};
+
+/*
+ * Returns the search_path of now, without schemas that are not there, and
+ * safe: pg_catalog comes first, as it does where it is not named, and temporary
+ * objects come last.
+ */
+static char *
+get_search_path(void)
+{
+	StringInfoData path;
+	List	   *schemas = fetch_search_path(false);
+	ListCell   *lc;
+
+	initStringInfo(&path);
+	foreach(lc, schemas)
+	{
+		char	   *schema = get_namespace_name(lfirst_oid(lc));
+
+		if (schema != NULL && !isAnyTempNamespace(lfirst_oid(lc)) &&
+			strcmp(schema, "pg_catalog") != 0)
+			appendStringInfo(&path, "%s, ", quote_identifier(schema));
+	}
+	if (path.len == 0)
+		appendStringInfoString(&path, "pg_catalog, ");
+	appendStringInfoString(&path, "pg_temp");
+	return path.data;
+}
+
+Datum
+es_user_code_capture_settings(void)
+{
+	int			n = lengthof(captured_settings);
+	Datum		settings[lengthof(captured_settings) + 1];
+	int			i;
+
+	for (i = 0; i < n; i++)
+		settings[i] = CStringGetTextDatum(psprintf("%s=%s", captured_settings[i],
+												   GetConfigOption(captured_settings[i],
+																   false, false)));
+	settings[n] = CStringGetTextDatum(psprintf("search_path=%s",
+											   get_search_path()));
+	return PointerGetDatum(construct_array(settings, n + 1, TEXTOID, -1, false,
+										   TYPALIGN_INT));
+}
+
+void
+es_user_code_apply_settings(List *settings)
+{
+	ListCell   *lc;
+
+	foreach(lc, settings)
+	{
+		const char *setting = lfirst(lc);
+		const char *equals = strchr(setting, '=');
+		const char *current;
+		char		name[NAMEDATALEN];
+
+		if (equals == NULL || equals - setting >= NAMEDATALEN)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"%s\" is not a setting and its value", setting)));
+		strlcpy(name, setting, equals - setting + 1);
+
+		/* Setting some of them is dear. */
+		current = GetConfigOption(name, true, false);
+		if (current != NULL && strcmp(current, equals + 1) == 0)
+			continue;
+		(void) set_config_option(name, equals + 1, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
+}
+
+void
+es_user_code_enter(EsUserCode *saved, Oid owner, List *settings)
+{
+	saved->guc_level = NewGUCNestLevel();
+	saved->read_only = XactReadOnly;
+	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
+	es_user_code_apply_settings(settings);
+	SetUserIdAndSecContext(owner,
+						   saved->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	XactReadOnly = true;
+}
+
+void
+es_user_code_leave(const EsUserCode *saved)
+{
+	/* not as at a commit: what the code has SET goes, too */
+	AtEOXact_GUC(false, saved->guc_level);
+	SetUserIdAndSecContext(saved->userid, saved->sec_context);
+	XactReadOnly = saved->read_only;
+}
