@@ -36,6 +36,10 @@ OBJS = \
 	src/core/uuid.o \
 	src/catalog/catalog.o \
 	src/catalog/events.o \
+	src/command/answer.o \
+	src/command/command_id.o \
+	src/command/decide.o \
+	src/command/execute.o \
 	src/decode/feed.o \
 	src/decode/feed_json.o \
 	src/decode/feed_options.o \
@@ -76,6 +80,7 @@ OBJS = \
 	src/log/append_args.o \
 	src/log/idempotency.o \
 	src/log/insert.o \
+	src/log/metadata.o \
 	src/log/read.o \
 	src/log/stream.o \
 	src/log/trigger.o \
@@ -124,6 +129,7 @@ OBJS = \
 	src/types/check.o \
 	src/types/code.o \
 	src/types/define.o \
+	src/types/feed.o \
 	src/types/fingerprint.o \
 	src/types/functions.o \
 	src/types/registry.o \
@@ -151,13 +157,16 @@ SQL_PARTS = \
 	src/projection/tables.sql \
 	src/types/types.sql \
 	src/log/append.sql \
+	src/log/metadata.sql \
 	src/log/trigger.sql \
 	src/ledger/ledger.sql \
 	src/log/read.sql \
+	src/log/trace.sql \
 	src/ledger/log.sql \
 	src/sequencer/sequencer.sql \
 	src/monitor/monitor.sql \
 	src/snapshot/snapshot.sql \
+	src/command/command.sql \
 	src/view/view.sql \
 	src/projection/projection.sql \
 	src/projection/rebuild.sql \

@@ -171,7 +171,9 @@ SELECT es_register_event_type('OfB', upcaster => 'a_only');
 SELECT es_register_event_type('OfB', upcaster => 'a_only', check_expression => 'true');
 SELECT es_alter_event_type('OfA', 2, upcaster => 'data');
 SELECT es_set_event_type_status('OfA', 2, 'retired');
+\set VERBOSITY sqlstate
 SELECT es_alter_event_type('OfB', 1, owner => 'regress_es_types_a');
+\set VERBOSITY default
 SET ROLE regress_es_types_a;
 SELECT es_register_event_type('OfADraft', status => 'draft');
 SET ROLE regress_es_types_b;

@@ -295,6 +295,76 @@ DROP TABLE es_events, parts.acme;
 ALTER TABLE es_events_kept RENAME TO es_events;
 DROP SCHEMA parts;
 
+-- Upcast as event types were when an event was written.
+CREATE FUNCTION upcast(VARIADIC options text[] DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(concat_ws(' ', (o->>'version') || coalesce('/' || (o->>'piece'), ''), o->>'event_type', o->>'schema_version', o->>'data', 'commit of ' || (o->>'events'),
+                              CASE WHEN o ? 'begin' THEN 'begin' END), E'\n')
+    FROM (SELECT data::jsonb AS o FROM pg_logical_slot_peek_changes('regress_es_feed', NULL, NULL, VARIADIC options)) f
+$$;
+SELECT skip();
+SELECT es_append('up-1', 'Created', '{"n": 1}');
+SELECT es_register_event_type('Created', 2, upcaster => $$data || '{"two": true}'$$);
+SELECT es_append('up-1', 'Created', '{"n": 2}');
+BEGIN;
+SELECT es_append('up-1', 'Created', '{"n": 3}');
+SELECT es_register_event_type('Created', 3, upcaster => $$ARRAY[es_upcast_to('A', 1, data), es_upcast_to('B', 7, '{}'), es_upcast_to('Old', 1, data || metadata)]$$);
+SELECT es_append('up-1', 'Created', '{"n": 4}', '{"m": 4}');
+SAVEPOINT a;
+SELECT es_register_event_type('Old', 2, upcaster => $$es_upcast_to('New', 1, '1')$$);
+SELECT es_append('up-1', 'Created', '{"n": "gone"}');
+ROLLBACK TO a;
+SELECT es_append('up-1', 'Created', '{"n": 5}');
+COMMIT;
+SELECT es_register_event_type('Old', 2, upcaster => $$es_upcast_to('New', schema_version, data || '{"was": "Old"}')$$, status => 'draft');
+SELECT es_append('up-1', 'Created', '{"n": 6}', schema_version => 2);
+SELECT es_set_event_type_status('Old', 2, 'active');
+SELECT es_append('up-1', 'Old', '{"n": 7}');
+SELECT upcast('transactions', 'on');
+SELECT upcast('upcast', 'false');
+SELECT upcast('event_types', 'B,New');
+SELECT regexp_replace(data, '^.*"id": "[^"]*[0-9a-f]{12}(/[0-9])?".*"schemaversion": ([^"]*"piece": [0-9])?.*$', '\1 \2')
+  FROM pg_logical_slot_peek_changes('regress_es_feed', NULL, NULL, 'format', 'cloudevents', 'event_types', 'A,B,Created') WITH ORDINALITY f(lsn, xid, data, n) WHERE n < 7;
+-- What runs nowhere but in a query is refused, before it is run; and what fails.
+CREATE FUNCTION reads(data jsonb) RETURNS jsonb IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN data || jsonb_build_object('n', (SELECT count(*) FROM es_events)); END $$;
+SELECT es_register_event_type('Reads', 2, upcaster => 'reads');
+SELECT es_register_event_type('Reads early', 2, upcaster => $$data || reads('{}')$$);
+SELECT es_register_event_type('Settings', 2, upcaster => $$data || jsonb_build_object('at', now())$$);
+SELECT es_register_event_type('Fails', 2, upcaster => $$data || jsonb_build_object('n', 1 / (data->>'n')::int)$$);
+SELECT skip();
+SELECT es_append('bad-1', 'Good', '{}'), es_append('bad-1', 'Reads', '{}');
+\set SHOW_CONTEXT always
+\set VERBOSITY terse
+SELECT upcast();
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+SELECT upcast();
+\echo :LAST_ERROR_SQLSTATE
+SELECT upcast('upcast', 'false');
+SELECT upcast('event_types', 'Good');
+SELECT version, event_type, schema_version, data ? 'n' AS n FROM es_read_stream('bad-1');
+SELECT skip();
+SELECT es_append('bad-2', 'Reads early', '{}');
+SELECT upcast();
+SELECT skip();
+SELECT es_append('bad-2', 'Settings', '{}');
+SELECT upcast();
+SELECT skip();
+SELECT es_append('bad-2', 'Fails', '{"n": 0}');
+SELECT upcast();
+-- The session goes on, with the registry as it is.
+SELECT event_type, schema_version FROM es_read_stream('up-1', 6);
+SELECT es_alter_event_type('Fails', 2, upcaster => 'data');
+SELECT data FROM es_read_stream('bad-2', 3);
+SELECT es_append('bad-3', 'Fails', '{"n": 0}');
+SELECT upcast('upcast', 'off');
+SELECT skip();
+SELECT es_append('bad-3', 'Fails', '{"n": 0}');
+SELECT upcast();
+DROP FUNCTION reads;
+DELETE FROM es_event_types;
+SELECT es_append('bad-3', 'Fails', '{"n": 0}');
+SELECT upcast();
+
 -- The extension dropped and made again: the old store's events are not looked
 -- for in the new one, and the slot serves both.
 SELECT skip();

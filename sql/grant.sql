@@ -26,6 +26,9 @@ INSERT INTO regress.attempts (command) VALUES
   ($$SELECT es_json_schema_is_valid('true', '1')$$),
   ($$SELECT * FROM es_json_schema_problems('true', '1')$$),
   ($$SELECT es_json_schema_breaks('true', 'true')$$),
+  ($$SELECT es_cause('{}', es_uuid_v7())$$),
+  ($$SELECT es_trace('grant')$$),
+  ($$SELECT es_execute('grant-1', '{}')$$),
   ($$SELECT es_register_event_type('GrantNew')$$),
   ($$SELECT es_alter_event_type('Grant', 1, description => 'x')$$),
   ($$SELECT es_set_event_type_status('Grant', 1, 'active')$$),
@@ -80,6 +83,7 @@ INSERT INTO regress.attempts (command) VALUES
   ($$CREATE TABLE mine (e int, FOREIGN KEY (e) REFERENCES es_events)$$),
   ($$DROP EXTENSION event_store$$),
   ($$SET event_store.tenant_id = 'x'$$),
+  ($$SET event_store.user_id = 'x'$$),
   ($$SET event_store.max_stream_locks = 10$$);
 CREATE TABLE regress.copied AS SELECT * FROM es_events WHERE stream_id = 'grant-1' AND version = 1;
 GRANT USAGE ON SCHEMA regress TO PUBLIC;

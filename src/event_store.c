@@ -13,6 +13,7 @@
 
 #include "aggregate/aggregate.h"
 #include "catalog/catalog.h"
+#include "command/command.h"
 #include "core/guc.h"
 #include "launcher/launcher.h"
 #include "log/log.h"
@@ -40,6 +41,7 @@ _PG_init(void)
 	es_xact_init();
 	es_aggregate_init();
 	es_inline_init();
+	es_command_init();
 	es_worker_init();
 	es_launcher_init();
 	es_hooks_init();

@@ -19,6 +19,8 @@
 #include "core/names.h"
 
 static char *tenant_id = NULL;
+static char *metadata[ES_N_METADATA_KEYS];
+bool		es_guc_metadata_changed = true;
 int			es_guc_max_stream_locks = 512;
 int			es_guc_max_databases = 64;
 bool		es_guc_sequencer = true;
@@ -67,6 +69,108 @@ check_tenant_id(char **newval, void **extra, GucSource source)
 
 	GUC_check_errdetail("The tenant id %s.", problem);
 	return false;
+}
+
+/*
+ * Accepts a text for the metadata of events: short, and without control
+ * characters.
+ */
+static bool
+check_metadata(char **newval, void **extra, GucSource source)
+{
+	const char *problem = es_name_problem(*newval, strlen(*newval),
+										  ES_MAX_METADATA);
+
+	if (problem == NULL)
+		return true;
+
+	GUC_check_errdetail("The value %s.", problem);
+	return false;
+}
+
+/*
+ * Is the text what the recommendation "Trace Context" of the W3C calls a
+ * traceparent: four hexadecimal numbers of 2, 32, 16 and 2 digits?  Versions to
+ * come may append more.
+ */
+static bool
+is_traceparent(const char *value)
+{
+	static const int fields[] = {2, 32, 16, 2};
+	int			i;
+
+	for (i = 0; i < (int) lengthof(fields); i++)
+	{
+		if (i > 0 && *value++ != '-')
+			return false;
+		if ((int) strspn(value, "0123456789abcdefABCDEF") != fields[i])
+			return false;
+		value += fields[i];
+	}
+	return *value == '\0' || *value == '-';
+}
+
+static bool
+check_traceparent(char **newval, void **extra, GucSource source)
+{
+	if (!check_metadata(newval, extra, source))
+		return false;
+	if ((*newval)[0] == '\0' || is_traceparent(*newval))
+		return true;
+
+	GUC_check_errdetail("A traceparent looks like \"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\".");
+	return false;
+}
+
+/*
+ * Notes that the metadata of events will be others.  May not fail: it also runs
+ * while a transaction is rolled back.
+ */
+static void
+assign_metadata(const char *newval, void *extra)
+{
+	es_guc_metadata_changed = true;
+}
+
+/*
+ * Defines the settings that new events get their metadata from: each is the
+ * value of a key for all that do not state it; the empty string is none.
+ */
+static void
+define_metadata_settings(void)
+{
+	DefineCustomStringVariable("event_store.correlation_id",
+							   "Correlation id in the metadata of events that this session appends.",
+							   "It is the same for all events of one flow, over all streams.",
+							   &metadata[ES_METADATA_CORRELATION_ID],
+							   "",
+							   PGC_USERSET,
+							   0,
+							   check_metadata, assign_metadata, NULL);
+	DefineCustomStringVariable("event_store.causation_id",
+							   "Causation id in the metadata of events that this session appends.",
+							   "It is the id of what has caused them: a command, or another event.",
+							   &metadata[ES_METADATA_CAUSATION_ID],
+							   "",
+							   PGC_USERSET,
+							   0,
+							   check_metadata, assign_metadata, NULL);
+	DefineCustomStringVariable("event_store.user_id",
+							   "User id in the metadata of events that this session appends.",
+							   NULL,
+							   &metadata[ES_METADATA_USER_ID],
+							   "",
+							   PGC_USERSET,
+							   0,
+							   check_metadata, assign_metadata, NULL);
+	DefineCustomStringVariable("event_store.traceparent",
+							   "Trace context in the metadata of events that this session appends.",
+							   "It has the form of the W3C's recommendation \"Trace Context\".",
+							   &metadata[ES_METADATA_TRACEPARENT],
+							   "",
+							   PGC_USERSET,
+							   0,
+							   check_traceparent, assign_metadata, NULL);
 }
 
 /*
@@ -370,6 +474,7 @@ es_guc_init(void)
 							 0,
 							 NULL, NULL, NULL);
 
+	define_metadata_settings();
 	define_sequencer_settings();
 	define_launcher_settings();
 	define_projection_settings();
@@ -383,4 +488,34 @@ es_guc_get_tenant(void)
 	if (tenant_id[0] != '\0')
 		(void) pg_verifymbstr(tenant_id, strlen(tenant_id), false);
 	return tenant_id;
+}
+
+const char *
+es_guc_get_metadata(EsMetadataKey key)
+{
+	const char *value = metadata[key];
+
+	if (value[0] != '\0')
+		(void) pg_verifymbstr(value, strlen(value), false);
+	return value;
+}
+
+void
+es_guc_clear_metadata(void)
+{
+	static const char *const names[ES_N_METADATA_KEYS] = {
+		[ES_METADATA_CORRELATION_ID] = "event_store.correlation_id",
+		[ES_METADATA_CAUSATION_ID] = "event_store.causation_id",
+		[ES_METADATA_USER_ID] = "event_store.user_id",
+		[ES_METADATA_TRACEPARENT] = "event_store.traceparent",
+	};
+	int			key;
+
+	for (key = 0; key < ES_N_METADATA_KEYS; key++)
+	{
+		if (metadata[key][0] != '\0')
+			(void) set_config_option(names[key], "", PGC_USERSET,
+									 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+									 false);
+	}
 }

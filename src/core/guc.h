@@ -69,6 +69,26 @@ typedef enum EsStrictTypes
 extern int	es_guc_strict_types;
 
 /*
+ * Keys of an event's metadata that have a setting of their name:
+ * event_store.correlation_id and so on.
+ */
+typedef enum EsMetadataKey
+{
+	ES_METADATA_CORRELATION_ID,
+	ES_METADATA_CAUSATION_ID,
+	ES_METADATA_USER_ID,
+	ES_METADATA_TRACEPARENT
+} EsMetadataKey;
+
+#define ES_N_METADATA_KEYS	(ES_METADATA_TRACEPARENT + 1)
+
+/*
+ * Has one of those settings changed?  Set here, taken back by who has looked at
+ * them.
+ */
+extern bool es_guc_metadata_changed;
+
+/*
  * Defines the settings and reserves their prefix.
  *
  * To be called once, from _PG_init; works with and without preload.
@@ -82,5 +102,13 @@ extern void es_guc_init(void);
  * settings may come from files and start packets, which nobody verifies.
  */
 extern const char *es_guc_get_tenant(void);
+
+/* The same for what goes into the metadata of events; empty: nothing. */
+extern const char *es_guc_get_metadata(EsMetadataKey key);
+
+/*
+ * Makes all of those empty until the GUC level of the caller ends.
+ */
+extern void es_guc_clear_metadata(void);
 
 #endif							/* ES_CORE_GUC_H */

@@ -22,6 +22,7 @@
 #define ES_MAX_TENANT_ID	255
 #define ES_MAX_EVENT_TYPE	255
 #define ES_MAX_AGGREGATE	255
+#define ES_MAX_METADATA		255		/* a setting that goes into metadata */
 
 /*
  * Says what is wrong with a name of len bytes at data: NULL when nothing is.

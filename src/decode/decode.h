@@ -57,6 +57,40 @@ extern void es_decode_set_sink(EsDecodeSink sink, void *arg,
  */
 extern bool es_decode_saw_catalog_changes(void);
 
+/*
+ * An event of the feed: as it is stored, or what it is read as.
+ */
+typedef struct EsFeedPiece
+{
+	Datum		event_type;		/* text */
+	int32		schema_version;
+	Datum		data;			/* jsonb */
+} EsFeedPiece;
+
+/*
+ * Upcasts an event of the feed; what room types sets.
+ *
+ * Called under the historic snapshot of the change, with the schema of the
+ * extension.  Returns what the event is read as, good until the next call, and
+ * sets *npieces: 0 if nobody wants the event, for it stays of a type that
+ * `wants` does not want.  name and metadata are those of the event.  session is
+ * the memory context of the decoding context.
+ */
+typedef struct EsFeedEventName
+{
+	const char *stream;
+	int			stream_len;
+	int64		version;
+} EsFeedEventName;
+
+typedef bool (*EsFeedWantsType) (Datum event_type, const void *arg);
+typedef EsFeedPiece *(*EsFeedUpcast) (MemoryContext session, Oid schema,
+									  EsFeedPiece *stored, Datum metadata,
+									  const EsFeedEventName *name,
+									  EsFeedWantsType wants, const void *arg,
+									  int *npieces);
+extern EsFeedUpcast es_feed_upcast_hook;
+
 /* The callbacks of the two faces */
 extern void es_reader_set_callbacks(OutputPluginCallbacks *callbacks);
 extern void es_feed_set_callbacks(OutputPluginCallbacks *callbacks);

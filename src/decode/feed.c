@@ -15,6 +15,9 @@
  *	  are in progress nor at their PREPARE.  A slot that is made with
  *	  two_phase gets prepared transactions at COMMIT PREPARED.
  *
+ *	  Events are upcast as the registry of event types said when they were
+ *	  written; a hook does it, for this room knows no other (room types).
+ *
  *	  A transaction without events for the consumer leaves no trace but a
  *	  report of progress, so that the consumer's place in the WAL moves on.
  *
@@ -51,6 +54,8 @@ typedef struct Feed
 	EsFeedTransaction txn;		/* that is being decoded */
 	int			unreported;		/* changes since the last report of progress */
 } Feed;
+
+EsFeedUpcast es_feed_upcast_hook = NULL;
 
 /* Appends an object to the output */
 typedef void (*ObjectWriter) (StringInfo out, const Feed *feed,
@@ -215,14 +220,81 @@ passes(const EsNameSet *set, const EsFeedEvent *event, EsFeedColumn column,
 }
 
 /*
- * Does the consumer want the event?
+ * Does the consumer want the event, whatever its type?
  */
 static bool
 is_wanted(const EsFeedOptions *options, const EsFeedEvent *event)
 {
 	return passes(&options->tenants, event, ES_FEED_TENANT_ID, false) &&
-		passes(&options->categories, event, ES_FEED_STREAM_ID, true) &&
-		passes(&options->event_types, event, ES_FEED_EVENT_TYPE, false);
+		passes(&options->categories, event, ES_FEED_STREAM_ID, true);
+}
+
+/*
+ * Does the consumer want events of this type?
+ */
+static bool
+wants_type(Datum event_type, const void *arg)
+{
+	const EsFeedOptions *options = arg;
+	text	   *type = DatumGetTextPP(event_type);
+
+	return es_feed_name_passes(&options->event_types, VARDATA_ANY(type),
+							   VARSIZE_ANY_EXHDR(type));
+}
+
+/*
+ * Writes an event, or one of those that it is read as.
+ */
+static void
+write_event(LogicalDecodingContext *ctx, const EsFeedEvent *event)
+{
+	Feed	   *feed = ctx->output_plugin_private;
+
+	if (feed->txn.nevents == 0 && feed->options.transactions)
+		write_object(ctx, append_begin, NULL);
+	feed->txn.nevents++;
+	write_object(ctx, append_event, event);
+}
+
+/*
+ * Writes what an event is read as, as far as the consumer wants it.
+ */
+static void
+write_upcast(LogicalDecodingContext *ctx, const EsFeedTable *table,
+			 EsFeedEvent *event)
+{
+	const Feed *feed = ctx->output_plugin_private;
+	Datum	   *values = event->values;
+	EsFeedPiece stored;
+	EsFeedPiece *pieces = &stored;
+	int			npieces = 1;
+	int			i;
+
+	stored.event_type = values[ES_FEED_EVENT_TYPE];
+	stored.schema_version = DatumGetInt32(values[ES_FEED_SCHEMA_VERSION]);
+	stored.data = values[ES_FEED_DATA];
+	if (feed->options.upcast && es_feed_upcast_hook != NULL)
+	{
+		text	   *stream = DatumGetTextPP(values[ES_FEED_STREAM_ID]);
+		EsFeedEventName name;
+
+		name.stream = VARDATA_ANY(stream);
+		name.stream_len = VARSIZE_ANY_EXHDR(stream);
+		name.version = DatumGetInt64(values[ES_FEED_VERSION]);
+		pieces = es_feed_upcast_hook(ctx->context, table->schema, &stored,
+									 values[ES_FEED_METADATA], &name,
+									 wants_type, &feed->options, &npieces);
+	}
+	for (i = 0; i < npieces; i++)
+	{
+		if (!wants_type(pieces[i].event_type, &feed->options))
+			continue;
+		values[ES_FEED_EVENT_TYPE] = pieces[i].event_type;
+		values[ES_FEED_SCHEMA_VERSION] = Int32GetDatum(pieces[i].schema_version);
+		values[ES_FEED_DATA] = pieces[i].data;
+		event->piece = npieces > 1 ? i + 1 : 0;
+		write_event(ctx, event);
+	}
 }
 
 /*
@@ -236,7 +308,6 @@ take_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	const EsFeedTable *table;
 	EsFeedEvent event;
 	HeapTuple	tuple;
-	bool		wanted;
 	MemoryContext old;
 
 	if (++feed->unreported >= CHANGES_PER_REPORT)
@@ -250,23 +321,27 @@ take_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	tuple = change_new_tuple_compat(change);
 	old = MemoryContextSwitchTo(feed->context);
 	table = es_feed_table_find(relation);
-	wanted = table != NULL && tuple != NULL;
-	if (wanted)
+	if (table != NULL && tuple != NULL)
 	{
 		read_event(tuple, RelationGetDescr(relation), table, &event);
-		wanted = is_wanted(&feed->options, &event);
+		event.piece = 0;
+		if (is_wanted(&feed->options, &event))
+		{
+			if (event.nulls[ES_FEED_EVENT_TYPE] ||
+				event.nulls[ES_FEED_SCHEMA_VERSION] ||
+				event.nulls[ES_FEED_STREAM_ID] || event.nulls[ES_FEED_DATA] ||
+				event.nulls[ES_FEED_METADATA])
+			{
+				if (passes(&feed->options.event_types, &event,
+						   ES_FEED_EVENT_TYPE, false))
+					write_event(ctx, &event);
+			}
+			else
+				write_upcast(ctx, table, &event);
+		}
 	}
 	MemoryContextSwitchTo(old);
-	if (!wanted)
-	{
-		MemoryContextReset(feed->context);
-		return;
-	}
-
-	if (feed->txn.nevents == 0 && feed->options.transactions)
-		write_object(ctx, append_begin, NULL);
-	feed->txn.nevents++;
-	write_object(ctx, append_event, &event);
+	MemoryContextReset(feed->context);
 }
 
 static void

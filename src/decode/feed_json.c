@@ -11,7 +11,8 @@
  *
  *	  CloudEvents 1.0 wants source + id to be unique.  An event id is unique in
  *	  its stream, so that the source is the stream; the id stays the one that
- *	  causation ids of other events tell of.  Integers of CloudEvents have 32
+ *	  causation ids of other events tell of; of an event that is split, the
+ *	  pieces from the second on have their number behind it.  Integers of CloudEvents have 32
  *	  bits and its strings are not empty and without control characters: what
  *	  does not fit is written as a string, or left out.
  *
@@ -191,6 +192,18 @@ append_lsn(StringInfo out, const char *key, XLogRecPtr lsn)
 	appendStringInfo(out, "\"%X/%X\"", LSN_FORMAT_ARGS(lsn));
 }
 
+/*
+ * Appends the number of the piece, if the event is split.
+ */
+static void
+append_piece(StringInfo out, const EsFeedEvent *event)
+{
+	if (event->piece == 0)
+		return;
+	append_key(out, "piece");
+	appendStringInfo(out, "%d", event->piece);
+}
+
 static void
 append_json_event(StringInfo out, const EsFeedTransaction *txn,
 				  const EsFeedEvent *event)
@@ -201,6 +214,7 @@ append_json_event(StringInfo out, const EsFeedTransaction *txn,
 	for (i = 0; i < (int) lengthof(json_keys); i++)
 		append_column(out, json_keys[i].name, event, json_keys[i].column,
 					  json_keys[i].append);
+	append_piece(out, event);
 	append_lsn(out, "lsn", txn->end_lsn);
 	append_key(out, "committed_at");
 	append_time(out, TimestampTzGetDatum(txn->committed_at));
@@ -371,6 +385,11 @@ append_cloud_event(StringInfo out, const EsFeedTransaction *txn,
 
 	appendStringInfoString(out, "{\"specversion\": \"1.0\"");
 	append_column(out, "id", event, ES_FEED_EVENT_ID, append_uuid);
+	if (event->piece > 1)
+	{
+		out->len--;				/* the quotation mark */
+		appendStringInfo(out, "/%d\"", event->piece);
+	}
 	append_stream(out, txn, event);
 	append_column(out, "type", event, ES_FEED_EVENT_TYPE, append_text);
 	append_cloud_time(out, "time",
@@ -380,6 +399,7 @@ append_cloud_event(StringInfo out, const EsFeedTransaction *txn,
 						 DatumGetInt64(values[ES_FEED_VERSION]));
 	append_cloud_integer(out, "schemaversion",
 						 DatumGetInt32(values[ES_FEED_SCHEMA_VERSION]));
+	append_piece(out, event);
 	if (!event->nulls[ES_FEED_TENANT_ID] &&
 		text_length(values[ES_FEED_TENANT_ID]) > 0)
 		append_column(out, "tenant", event, ES_FEED_TENANT_ID, append_text);

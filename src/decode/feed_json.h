@@ -34,12 +34,13 @@ typedef struct EsFeedTransaction
 } EsFeedTransaction;
 
 /*
- * A row of es_events, by EsFeedColumn.
+ * A row of es_events, by EsFeedColumn, or what it is read as.
  */
 typedef struct EsFeedEvent
 {
 	Datum		values[ES_FEED_NCOLUMNS];
 	bool		nulls[ES_FEED_NCOLUMNS];
+	int			piece;			/* number among several; 0: there is but one */
 } EsFeedEvent;
 
 /* Appends the object of an event. */

@@ -57,6 +57,8 @@ static const KnownOption known[] = {
 	NAMES_ALLOWED},
 	{"transactions", read_boolean, offsetof(EsFeedOptions, transactions), false,
 	"Values are true and false."},
+	{"upcast", read_boolean, offsetof(EsFeedOptions, upcast), false,
+	"Values are true and false."},
 };
 
 /* Names of the formats, by number */
@@ -242,6 +244,7 @@ es_feed_parse_options(List *given, EsFeedOptions *options)
 	ListCell   *cell;
 
 	memset(options, 0, sizeof(EsFeedOptions));
+	options->upcast = true;
 	foreach(cell, given)
 	{
 		DefElem    *element = lfirst(cell);

@@ -35,6 +35,7 @@ typedef struct EsFeedOptions
 	EsNameSet	event_types;
 	EsNameSet	tenants;
 	bool		transactions;	/* objects around those of a transaction? */
+	bool		upcast;			/* events as what they are read as? */
 } EsFeedOptions;
 
 /*

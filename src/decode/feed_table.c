@@ -306,6 +306,8 @@ es_feed_table_find(Relation relation)
 		{
 			entry->holds_events = belongs_to_events(relation) &&
 				find_columns(relation, &entry->table);
+			if (entry->holds_events)
+				entry->table.schema = find_schema();
 		}
 		PG_CATCH();
 		{

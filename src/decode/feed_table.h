@@ -40,6 +40,7 @@ typedef enum EsFeedColumn
 typedef struct EsFeedTable
 {
 	AttrNumber	attnums[ES_FEED_NCOLUMNS];
+	Oid			schema;			/* of the extension */
 } EsFeedTable;
 
 /*

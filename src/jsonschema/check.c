@@ -234,7 +234,7 @@ reasons(EsJsonCheck *check, const EsJsonApplicator *applicator, const JsonbValue
 /*
  * Applies a schema, and takes over what it has evaluated if the value fits.
  */
-static bool
+static pg_noinline bool
 try_node(EsJsonCheck *check, const EsJsonNode *node, const JsonbValue *value,
 		 const EsJsonPath *path, EsJsonMarks *marks)
 {
@@ -353,11 +353,8 @@ check_dynamic_ref(EsJsonCheck *check, const EsJsonApplicator *applicator,
 	for (outer = check->followed; outer != NULL; outer = outer->outer)
 	{
 		if (outer->node == followed.node && outer->value == value)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("JSON schema is not valid"),
-					 errdetail("\"%s\" comes back to itself without a step into the data.",
-							   es_json_place_pointer(followed.node->place, NULL))));
+			es_json_complain(followed.node->place, NULL,
+							 "comes back to itself without a step into the data", NULL);
 	}
 	check->followed = &followed;
 	ok = es_json_check_node(check, followed.node, value, path, marks);
@@ -443,7 +440,7 @@ check_rules(EsJsonCheck *check, const EsJsonNode *node, const JsonbValue *value,
  * A node with "unevaluatedProperties" or "unevaluatedItems" sees what its own
  * keywords have evaluated, and nobody else's.
  */
-static bool
+static pg_noinline bool
 check_with_marks(EsJsonCheck *check, const EsJsonNode *node, const EsJsonNode *rule,
 				 const JsonbValue *value, const EsJsonPath *path, EsJsonMarks *marks)
 {

@@ -306,25 +306,25 @@ check_contains(EsJsonCheck *check, const EsJsonNode *node, const JsonbValue *val
 	DEMAND(found >= rules->min_contains ||
 		   report_count(check, node, rules->min_contains == 1 ? "contains" : "minContains",
 						"at least", rules->min_contains,
-						"item that fits \"contains\"", found, path));
+						"fitting item", found, path));
 	DEMAND(found <= rules->max_contains ||
 		   report_count(check, node, "maxContains", "at most", rules->max_contains,
-						"item that fits \"contains\"", found, path));
+						"fitting item", found, path));
 	return ok;
 }
 
 /* An item with its number, to be sorted. */
-typedef struct Item
+typedef struct NumberedItem
 {
 	JsonbValue	value;
 	int			number;
-} Item;
+} NumberedItem;
 
 static int
 compare_items(const void *a, const void *b)
 {
-	const Item *item = a;
-	const Item *other = b;
+	const NumberedItem *item = a;
+	const NumberedItem *other = b;
 	int			order = es_json_compare(&item->value, &other->value);
 
 	if (order != 0)
@@ -338,8 +338,8 @@ compare_items(const void *a, const void *b)
 static bool
 find_equal_items(const JsonbValue *value, int *first, int *second)
 {
-	Item		few[FEW_ITEMS];
-	Item	   *items = few;
+	NumberedItem		few[FEW_ITEMS];
+	NumberedItem	   *items = few;
 	int			n = es_json_count(value);
 	bool		found = false;
 	EsJsonWalk	walk;
@@ -347,7 +347,7 @@ find_equal_items(const JsonbValue *value, int *first, int *second)
 	int			j;
 
 	if (n > FEW_ITEMS)
-		items = MemoryContextAllocHuge(CurrentMemoryContext, (Size) n * sizeof(Item));
+		items = MemoryContextAllocHuge(CurrentMemoryContext, (Size) n * sizeof(NumberedItem));
 	es_json_walk_begin(&walk, value);
 	for (i = 0; i < n; i++)
 	{
@@ -355,7 +355,7 @@ find_equal_items(const JsonbValue *value, int *first, int *second)
 		items[i].number = i;
 	}
 	if (n > FEW_ITEMS)
-		qsort(items, n, sizeof(Item), compare_items);
+		qsort(items, n, sizeof(NumberedItem), compare_items);
 	for (i = 1; i < n && !found; i++)
 	{
 		for (j = n > FEW_ITEMS ? i - 1 : 0; j < i && !found; j++)

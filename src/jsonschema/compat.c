@@ -64,7 +64,7 @@ follow(const JsonbValue *root, const JsonbValue *reference, JsonbValue *target)
 	char	   *text;
 	char	   *fragment;
 
-	if (reference->type != jbvString)
+	if (reference->type != jbvString || !es_json_is_object(root))
 		return false;
 	text = pnstrdup(reference->val.string.val, reference->val.string.len);
 	if (text[0] != '#')
@@ -74,6 +74,42 @@ follow(const JsonbValue *root, const JsonbValue *reference, JsonbValue *target)
 	if (fragment[0] == '\0')
 		return true;
 	return fragment[0] == '/' && es_json_follow_pointer(fragment, target);
+}
+
+/*
+ * Adds what a schema brings in for some values only.
+ */
+static void
+add_chosen(EsJsonView *view, const JsonbValue *schema, const JsonbValue *root)
+{
+	static const char *const keywords[] = {
+		"anyOf", "oneOf", "dependentSchemas", "if", "then", "else"
+	};
+	JsonbValue	value;
+	JsonbValue	branch;
+	EsJsonWalk	walk;
+	int			i;
+
+	for (i = 0; i < (int) lengthof(keywords); i++)
+	{
+		if (!es_json_get(schema, keywords[i], &value))
+			continue;
+		if (view->chosen == NULL)
+		{
+			view->chosen = palloc0(sizeof(EsJsonView));
+			view->chosen->chosen = view->chosen;
+		}
+		if (i >= 3)				/* a schema by itself */
+			add_schema(view->chosen, &value, root);
+		else if (value.type == jbvBinary)
+		{
+			es_json_walk_begin(&walk, &value);
+			while (es_json_walk_next(&walk, &branch))
+				add_schema(view->chosen, &branch, root);
+		}
+	}
+	if (view->chosen != NULL && view->chosen->is_partial)
+		view->is_partial = true;
 }
 
 /*
@@ -102,6 +138,7 @@ add_brought_in(EsJsonView *view, const JsonbValue *schema, const JsonbValue *roo
 		while (es_json_walk_next(&walk, &target))
 			add_schema(view, &target, root);
 	}
+	add_chosen(view, schema, root);
 }
 
 /*
@@ -225,11 +262,10 @@ es_json_view_get(const EsJsonView *view, const char *keyword, const JsonbValue *
 }
 
 /*
- * Does a schema depend on what stands elsewhere?  Then equal texts may mean
- * different things.
+ * Is there a keyword of a name in a schema, at any depth?
  */
 static bool
-has_references(const JsonbValue *value)
+has_keyword(const JsonbValue *value, const char *name)
 {
 	EsJsonWalk	walk;
 	JsonbValue	member;
@@ -240,11 +276,8 @@ has_references(const JsonbValue *value)
 	es_json_walk_begin(&walk, value);
 	while (es_json_walk_next(&walk, &member))
 	{
-		if (es_json_is_object(value) &&
-			(es_json_key_is(walk.key, walk.key_len, "$ref") ||
-			 es_json_key_is(walk.key, walk.key_len, "$dynamicRef")))
-			return true;
-		if (has_references(&member))
+		if ((walk.key != NULL && es_json_key_is(walk.key, walk.key_len, name)) ||
+			has_keyword(&member, name))
 			return true;
 	}
 	return false;
@@ -254,8 +287,10 @@ bool
 es_json_compat_same(const EsJsonCompat *compat, const JsonbValue *reader,
 					const JsonbValue *writer)
 {
+	/* With references the same text may mean different things. */
 	return es_json_compare(reader, writer) == 0 &&
-		(compat->same_roots || !has_references(reader));
+		(compat->same_roots ||
+		 (!has_keyword(reader, "$ref") && !has_keyword(reader, "$dynamicRef")));
 }
 
 /*
@@ -357,6 +392,30 @@ es_json_compat_fits(EsJsonCompat *compat, const JsonbValue *reader, List *writer
 	return own.breaks == NIL;
 }
 
+/*
+ * The root of a schema, unless what is embedded in it has an "$id" of its own:
+ * then references are relative to that, and are not followed here.
+ */
+static void
+get_root(Jsonb *schema, JsonbValue *root)
+{
+	EsJsonWalk	walk;
+	JsonbValue	member;
+
+	es_json_root(schema, root);
+	if (!es_json_is_object(root))
+		return;
+	es_json_walk_begin(&walk, root);
+	while (es_json_walk_next(&walk, &member))
+	{
+		if (has_keyword(&member, "$id"))
+		{
+			root->type = jbvNull;
+			return;
+		}
+	}
+}
+
 List *
 es_json_schema_breaks(Jsonb *reader, Jsonb *writer, int max)
 {
@@ -364,6 +423,8 @@ es_json_schema_breaks(Jsonb *reader, Jsonb *writer, int max)
 	MemoryContext own = AllocSetContextCreate(caller, "JSON schema comparison",
 											  ALLOCSET_DEFAULT_SIZES);
 	EsJsonCompat compat;
+	JsonbValue	reader_value;
+	JsonbValue	writer_value;
 	List	   *result = NIL;
 	ListCell   *lc;
 
@@ -375,12 +436,13 @@ es_json_schema_breaks(Jsonb *reader, Jsonb *writer, int max)
 
 	memset(&compat, 0, sizeof(compat));
 	compat.max = max;
-	es_json_root(reader, &compat.reader_root);
-	es_json_root(writer, &compat.writer_root);
-	compat.same_roots = es_json_compare(&compat.reader_root, &compat.writer_root) == 0;
+	es_json_root(reader, &reader_value);
+	es_json_root(writer, &writer_value);
+	get_root(reader, &compat.reader_root);
+	get_root(writer, &compat.writer_root);
+	compat.same_roots = es_json_compare(&reader_value, &writer_value) == 0;
 	if (!compat.same_roots)
-		es_json_compat_compare(&compat, &compat.reader_root,
-							   list_make1(&compat.writer_root), NULL);
+		es_json_compat_compare(&compat, &reader_value, list_make1(&writer_value), NULL);
 
 	MemoryContextSwitchTo(caller);
 	foreach(lc, compat.breaks)

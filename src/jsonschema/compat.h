@@ -18,6 +18,8 @@ typedef struct EsJsonView
 	List	   *schemas;		/* of JsonbValue *, objects */
 	bool		is_never;		/* the schema false is among them */
 	bool		is_partial;		/* there is more, which cannot be followed */
+	struct EsJsonView *chosen;	/* those that hold for some values only, or
+								 * NULL */
 } EsJsonView;
 
 /* Pairs that are being compared, innermost first. */
@@ -30,7 +32,7 @@ typedef struct EsJsonPair
 
 typedef struct EsJsonCompat
 {
-	JsonbValue	reader_root;
+	JsonbValue	reader_root;	/* or null: its references are not followed */
 	JsonbValue	writer_root;
 	bool		same_roots;
 	const EsJsonPair *pairs;

@@ -83,6 +83,23 @@ add_matching(List *list, const JsonbValue *schema, const char *name, int len)
 }
 
 /*
+ * Adds all that one schema says about a member.
+ */
+static List *
+add_saying(List *list, const JsonbValue *schema, const char *name, int len)
+{
+	int			before = list_length(list);
+	JsonbValue	value;
+
+	if (get_within(schema, "properties", name, len, &value))
+		list = lappend(list, copy_value(&value));
+	list = add_matching(list, schema, name, len);
+	if (list_length(list) == before && es_json_get(schema, "additionalProperties", &value))
+		list = lappend(list, copy_value(&value));
+	return list;
+}
+
+/*
  * All that the writer's schemas say about a member; NIL if they say nothing.
  */
 static List *
@@ -92,18 +109,46 @@ member_schemas(const EsJsonView *writer, const char *name, int len)
 	ListCell   *lc;
 
 	foreach(lc, writer->schemas)
-	{
-		const JsonbValue *schema = lfirst(lc);
-		int			before = list_length(result);
-		JsonbValue	value;
-
-		if (get_within(schema, "properties", name, len, &value))
-			result = lappend(result, copy_value(&value));
-		result = add_matching(result, schema, name, len);
-		if (list_length(result) == before && es_json_get(schema, "additionalProperties", &value))
-			result = lappend(result, copy_value(&value));
-	}
+		result = add_saying(result, lfirst(lc), name, len);
 	return result;
+}
+
+/*
+ * Compares what the reader says about a member with what the writer says.
+ *
+ * If that is nothing, some of the schemas may say something that hold for some
+ * values only; then each of them counts.
+ */
+static void
+compare_member(EsJsonCompat *compat, const JsonbValue *rule, const EsJsonView *writer,
+			   const char *name, int len, const EsJsonPath *path)
+{
+	List	   *writers = member_schemas(writer, name, len);
+	EsJsonPath	here;
+	ListCell   *lc;
+
+	(void) name_path(&here, path, name, len);
+	if (writers != NIL || writer->is_partial)
+		es_json_compat_compare(compat, rule, writers, &here);
+	else if (writer->chosen != NULL)
+	{
+		foreach(lc, writer->chosen->schemas)
+		{
+			writers = add_saying(NIL, lfirst(lc), name, len);
+			if (writers != NIL)
+				es_json_compat_compare(compat, rule, writers, &here);
+		}
+	}
+}
+
+/*
+ * The schemas of a view, with those that hold for some values only.
+ */
+static List *
+all_schemas(const EsJsonView *view)
+{
+	return view->chosen == NULL ? view->schemas :
+		list_concat_copy(view->schemas, view->chosen->schemas);
 }
 
 void
@@ -113,18 +158,11 @@ es_json_compat_properties(EsJsonCompat *compat, const JsonbValue *schema,
 	JsonbValue	properties;
 	JsonbValue	value;
 	EsJsonWalk	walk;
-	EsJsonPath	here;
 
 	(void) es_json_get(schema, "properties", &properties);
 	es_json_walk_begin(&walk, &properties);
 	while (es_json_walk_next(&walk, &value))
-	{
-		List	   *writers = member_schemas(writer, walk.key, walk.key_len);
-
-		if (writers != NIL)
-			es_json_compat_compare(compat, &value, writers,
-								   name_path(&here, path, walk.key, walk.key_len));
-	}
+		compare_member(compat, &value, writer, walk.key, walk.key_len, path);
 }
 
 /*
@@ -146,9 +184,7 @@ compare_pattern(EsJsonCompat *compat, const char *pattern, int len, const JsonbV
 		while (es_json_walk_next(&walk, &value))
 		{
 			if (matches(pattern, len, walk.key, walk.key_len))
-				es_json_compat_compare(compat, rule,
-									   member_schemas(view, walk.key, walk.key_len),
-									   name_path(&here, path, walk.key, walk.key_len));
+				compare_member(compat, rule, view, walk.key, walk.key_len, path);
 		}
 	}
 	(void) name_path(&here, path, pattern, len);
@@ -175,7 +211,10 @@ es_json_compat_patterns(EsJsonCompat *compat, const JsonbValue *schema,
 	es_json_walk_begin(&walk, &patterns);
 	while (es_json_walk_next(&walk, &rule))
 	{
-		foreach(lc, writer->schemas)
+		if (writer->is_partial)
+			es_json_compat_break(compat, path, "cannot tell which properties of before match the pattern \"%.*s\"",
+								 walk.key_len, walk.key);
+		foreach(lc, all_schemas(writer))
 			compare_pattern(compat, walk.key, walk.key_len, &rule, lfirst(lc), writer, path);
 	}
 }
@@ -233,9 +272,7 @@ compare_others(EsJsonCompat *compat, const JsonbValue *rule, List *named_by,
 		while (es_json_walk_next(&walk, &value))
 		{
 			if (!is_named(named_by, walk.key, walk.key_len))
-				es_json_compat_compare(compat, rule,
-									   member_schemas(writer, walk.key, walk.key_len),
-									   name_path(&here, path, walk.key, walk.key_len));
+				compare_member(compat, rule, writer, walk.key, walk.key_len, path);
 		}
 	}
 	if (es_json_get(schema, "patternProperties", &members) && es_json_is_object(&members))
@@ -251,6 +288,40 @@ compare_others(EsJsonCompat *compat, const JsonbValue *rule, List *named_by,
 }
 
 /*
+ * What the writer says about properties that it does not name: a list of
+ * schemas, NIL if it says nothing.
+ */
+static List *
+other_schemas(const EsJsonView *writer)
+{
+	List	   *result = NIL;
+	List	   *unevaluated = NIL;
+	bool		has_additional = false;
+	JsonbValue	value;
+	ListCell   *lc;
+
+	foreach(lc, writer->schemas)
+	{
+		if (es_json_get(lfirst(lc), "additionalProperties", &value))
+			result = lappend(result, copy_value(&value));
+	}
+	foreach(lc, all_schemas(writer))
+	{
+		if (es_json_get(lfirst(lc), "additionalProperties", &value))
+			has_additional = true;
+		if (es_json_get(lfirst(lc), "unevaluatedProperties", &value))
+			unevaluated = lappend(unevaluated, copy_value(&value));
+	}
+
+	/* "unevaluatedProperties" is for what no other keyword has looked at. */
+	if (!has_additional && !writer->is_partial && list_length(unevaluated) == 1 &&
+		!(writer->chosen != NULL &&
+		  es_json_view_get(writer->chosen, "unevaluatedProperties", NULL, &value)))
+		result = unevaluated;
+	return result;
+}
+
+/*
  * "additionalProperties", and "unevaluatedProperties" where it is the same:
  * rule is its schema, named_by the schemas whose names and patterns do not
  * count.
@@ -259,18 +330,12 @@ void
 es_json_compat_others(EsJsonCompat *compat, const JsonbValue *rule, List *named_by,
 					  const EsJsonView *writer, const EsJsonPath *path)
 {
-	List	   *others = NIL;
+	List	   *others = other_schemas(writer);
 	EsJsonPath	here;
-	JsonbValue	value;
 	ListCell   *lc;
 
-	foreach(lc, writer->schemas)
-	{
+	foreach(lc, all_schemas(writer))
 		compare_others(compat, rule, named_by, lfirst(lc), writer, path);
-		if (es_json_get(lfirst(lc), "additionalProperties", &value) ||
-			es_json_get(lfirst(lc), "unevaluatedProperties", &value))
-			others = lappend(others, copy_value(&value));
-	}
 	if (rule->type == jbvBool && !rule->val.boolean)
 	{
 		if (!es_json_compat_fits(compat, rule, others))

@@ -51,15 +51,19 @@ compare_text(const Rule *rule)
 static void
 compare_type(const Rule *rule)
 {
-	int			missing = es_json_view_types(rule->writer) & ~es_json_schema_types(rule->schema);
+	int			before = es_json_view_types(rule->writer);
+	int			now = es_json_schema_types(rule->schema);
+	int			missing = before & ~now;
 
-	if (missing == ES_JSON_NUMBER && (es_json_schema_types(rule->schema) & ES_JSON_INTEGER) != 0)
+	if (missing == 0)
+		return;
+	if (before == ES_JSON_ANY)
+		es_json_compat_break(rule->compat, rule->path, "must be of type %s now",
+							 es_json_type_names(now));
+	else if (missing == ES_JSON_NUMBER && (now & ES_JSON_INTEGER) != 0)
 		es_json_compat_break(rule->compat, rule->path,
 							 "a number with a fraction is not accepted any more");
-	else if (missing == ES_JSON_ANY)
-		es_json_compat_break(rule->compat, rule->path, "must be of type %s now",
-							 es_json_type_names(es_json_schema_types(rule->schema)));
-	else if (missing != 0)
+	else
 		es_json_compat_break(rule->compat, rule->path, "type %s is not accepted any more",
 							 es_json_type_names(missing));
 }
@@ -136,16 +140,18 @@ compare_limit(const Rule *rule)
 	bool		exclusive;
 	Numeric		limit = strongest(rule->writer, rule->keyword, NULL, is_lower ? 1 : -1,
 								  &exclusive);
-	const char *noun = strstr(rule->keyword, "Length") != NULL ? "characters" :
-		strstr(rule->keyword, "Items") != NULL ? "items" : "properties";
+	const char *noun = strstr(rule->keyword, "Length") != NULL ? "character" :
+		strstr(rule->keyword, "Items") != NULL ? "item" : "property";
+	int32		number = PG_INT32_MAX;
 
 	if (limit != NULL &&
 		(is_lower ? 1 : -1) * es_json_compare_numbers(limit, rule->value->val.numeric) >= 0)
 		return;
 	if (is_lower && es_json_sign(rule->value->val.numeric) == 0)
 		return;
-	es_json_compat_break(rule->compat, rule->path, "must have at %s %s %s now",
-						 is_lower ? "least" : "most", show(rule->value), noun);
+	(void) es_json_small_integer(rule->value->val.numeric, &number);
+	es_json_compat_break(rule->compat, rule->path, "must have at %s %s now",
+						 is_lower ? "least" : "most", es_json_number_of(number, noun));
 }
 
 static void

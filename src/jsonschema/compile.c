@@ -73,10 +73,14 @@ void
 es_json_complain(const EsJsonPlace *place, const char *keyword,
 				 const char *reason, const char *hint)
 {
+	char	   *pointer = es_json_place_pointer(place, keyword);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("JSON schema is not valid"),
-			 errdetail("\"%s\" %s.", es_json_place_pointer(place, keyword), reason),
+			 pointer[0] == '\0' ?
+			 errdetail("The root of the schema %s.", reason) :
+			 errdetail("\"%s\" %s.", pointer, reason),
 			 hint != NULL ? errhint("%s", hint) : 0));
 }
 

@@ -118,6 +118,9 @@ es_json_report_enum(EsJsonCheck *check, const EsJsonNode *node,
 		return es_json_report(check, node, "const", path, "must be %s, is %s",
 							  es_json_show(&node->enumeration[0], MAX_SHOWN_BYTES),
 							  es_json_show(value, MAX_SHOWN_BYTES));
+	if (node->nenumeration == 0)
+		return es_json_report(check, node, node->is_const ? "const" : "enum", path,
+							  "is not allowed, as no value is");
 	initStringInfo(&buf);
 	for (i = 0; i < node->nenumeration && i < MAX_SHOWN_VALUES; i++)
 		appendStringInfo(&buf, "%s%s", i == 0 ? "" : ", ",
@@ -125,6 +128,5 @@ es_json_report_enum(EsJsonCheck *check, const EsJsonNode *node,
 	if (node->nenumeration > MAX_SHOWN_VALUES)
 		appendStringInfo(&buf, " or one of %d more", node->nenumeration - MAX_SHOWN_VALUES);
 	return es_json_report(check, node, "enum", path, "must be one of %s, is %s",
-						  node->nenumeration == 0 ? "no values at all" : buf.data,
-						  es_json_show(value, MAX_SHOWN_BYTES));
+						  buf.data, es_json_show(value, MAX_SHOWN_BYTES));
 }

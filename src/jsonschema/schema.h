@@ -20,6 +20,7 @@
 
 #include "utils/hsearch.h"
 
+#include "core/compat.h"
 #include "jsonschema/jsonschema.h"
 #include "jsonschema/pattern.h"
 #include "jsonschema/value.h"
@@ -223,9 +224,9 @@ typedef enum EsJsonHolds
 extern EsJsonHolds es_json_keyword_holds(const char *name, int len);
 
 /* compile.c: raises 22023 for what is wrong at a keyword of a place. */
-extern void es_json_complain(const EsJsonPlace *place, const char *keyword,
-							 const char *reason, const char *hint)
-			pg_attribute_noreturn();
+ES_NORETURN extern void es_json_complain(const EsJsonPlace *place,
+										 const char *keyword,
+										 const char *reason, const char *hint);
 
 /* compile.c: the JSON Pointer of a place, with the keyword if not NULL. */
 extern char *es_json_place_pointer(const EsJsonPlace *place,

@@ -32,20 +32,20 @@
 #define OTHERS_DOT	2			/* all but U+2028 and U+2029 */
 
 /* A class of characters, min to max times. */
-typedef struct Item
+typedef struct PatternItem
 {
 	uint64		ascii[2];
 	int			others;
 	int32		min;
 	int32		max;
-} Item;
+} PatternItem;
 
 struct EsJsonSimple
 {
 	bool		from_start;		/* "^" */
 	bool		to_end;			/* "$" */
 	int			nitems;
-	Item		items[FLEXIBLE_ARRAY_MEMBER];
+	PatternItem		items[FLEXIBLE_ARRAY_MEMBER];
 };
 
 /* While a pattern is read. */
@@ -56,7 +56,7 @@ typedef struct Reader
 } Reader;
 
 static void
-add_range(Item *item, int first, int last)
+add_range(PatternItem *item, int first, int last)
 {
 	int			c;
 
@@ -65,7 +65,7 @@ add_range(Item *item, int first, int last)
 }
 
 static void
-negate(Item *item)
+negate(PatternItem *item)
 {
 	item->ascii[0] = ~item->ascii[0];
 	item->ascii[1] = ~item->ascii[1];
@@ -76,7 +76,7 @@ negate(Item *item)
  * Adds the class that an escape stands for; false if it stands for none.
  */
 static bool
-add_class(Item *item, char c)
+add_class(PatternItem *item, char c)
 {
 	switch (c)
 	{
@@ -98,7 +98,7 @@ add_class(Item *item, char c)
  * returns the character, 0 for a class that was added, or -1.
  */
 static int
-read_escape(Reader *reader, Item *item)
+read_escape(Reader *reader, PatternItem *item)
 {
 	char		c;
 
@@ -124,7 +124,7 @@ read_escape(Reader *reader, Item *item)
  * Reads a member of a class in brackets; results as those of read_escape.
  */
 static int
-read_member(Reader *reader, Item *item)
+read_member(Reader *reader, PatternItem *item)
 {
 	char		c = *reader->p++;
 
@@ -137,7 +137,7 @@ read_member(Reader *reader, Item *item)
  * Reads a class in brackets; false if it is not simple.
  */
 static bool
-read_brackets(Reader *reader, Item *item)
+read_brackets(Reader *reader, PatternItem *item)
 {
 	bool		negated = false;
 
@@ -189,7 +189,7 @@ read_number(Reader *reader)
  * Reads a quantifier, if there is one; false if it is not simple.
  */
 static bool
-read_quantifier(Reader *reader, Item *item)
+read_quantifier(Reader *reader, PatternItem *item)
 {
 	char		c = reader->p < reader->end ? *reader->p : '\0';
 
@@ -224,12 +224,12 @@ read_quantifier(Reader *reader, Item *item)
  * Reads an item with its quantifier; false if it is not simple.
  */
 static bool
-read_item(Reader *reader, Item *item)
+read_item(Reader *reader, PatternItem *item)
 {
 	char		c = *reader->p++;
 	int			literal = c;
 
-	memset(item, 0, sizeof(Item));
+	memset(item, 0, sizeof(PatternItem));
 	if (IS_HIGHBIT_SET(c) || strchr("^$*+?(){}|]", c) != NULL)
 		return false;
 	if (c == '[')
@@ -258,7 +258,7 @@ read_item(Reader *reader, Item *item)
 }
 
 static bool
-overlap(const Item *a, const Item *b)
+overlap(const PatternItem *a, const PatternItem *b)
 {
 	return (a->ascii[0] & b->ascii[0]) != 0 || (a->ascii[1] & b->ascii[1]) != 0 ||
 		(a->others != OTHERS_NONE && b->others != OTHERS_NONE);
@@ -305,7 +305,7 @@ is_greedy(const EsJsonSimple *simple)
 EsJsonSimple *
 es_json_simple_compile(const char *source, int len)
 {
-	Item		items[MAX_ITEMS];
+	PatternItem		items[MAX_ITEMS];
 	Reader		reader = {source, source + len};
 	EsJsonSimple head;
 	EsJsonSimple *simple;
@@ -327,9 +327,9 @@ es_json_simple_compile(const char *source, int len)
 			return NULL;
 		head.nitems++;
 	}
-	simple = palloc(offsetof(EsJsonSimple, items) + head.nitems * sizeof(Item));
+	simple = palloc(offsetof(EsJsonSimple, items) + head.nitems * sizeof(PatternItem));
 	memcpy(simple, &head, offsetof(EsJsonSimple, items));
-	memcpy(simple->items, items, head.nitems * sizeof(Item));
+	memcpy(simple->items, items, head.nitems * sizeof(PatternItem));
 	if (!is_greedy(simple) || !is_short(simple))
 	{
 		pfree(simple);
@@ -342,7 +342,7 @@ es_json_simple_compile(const char *source, int len)
  * The length of the character at p if an item takes it, otherwise 0.
  */
 static inline int
-taken(const Item *item, const char *p, const char *end)
+taken(const PatternItem *item, const char *p, const char *end)
 {
 	unsigned char c = (unsigned char) *p;
 	int			len;
@@ -369,7 +369,7 @@ matches_at(const EsJsonSimple *simple, const char *p, const char *end)
 
 	for (i = 0; i < simple->nitems; i++)
 	{
-		const Item *item = &simple->items[i];
+		const PatternItem *item = &simple->items[i];
 		int32		n;
 
 		for (n = 0; n < item->max && p < end; n++)

@@ -16,7 +16,9 @@
  *	  An event may be read as another one, or as several (room types).  To know
  *	  how many there are takes upcasting it, whatever columns are used.  An
  *	  event that conditions leave out is not upcast, as far as they are about
- *	  what upcasting does not change: it may be one that cannot be upcast.
+ *	  what upcasting does not change: it may be one that cannot be upcast.  That
+ *	  is what stands beside the type and the data; and the type of those events
+ *	  that keep it.
  *
  *	  In a parallel plan each process takes pieces of the range and scans them,
  *	  one after the other.  Without workers, as when a cursor fetches, there is
@@ -73,6 +75,7 @@ typedef struct LogState
 	EsLogShare *share;			/* of a parallel scan, else NULL */
 	EsUpcaster *upcaster;		/* NULL: events are read as they are stored */
 	ExprState  *filter;			/* what an event must fulfil to be upcast */
+	ExprState  *type_filter;	/* what one that keeps its type must, too */
 
 	/* one run */
 	bool		started;
@@ -137,25 +140,35 @@ count_needed(const ForeignScan *plan)
 }
 
 /*
- * Is the condition one that is the same for an event and all it is read as?
+ * What a condition is about.
  */
-static bool
-is_about_event(Node *condition, Index rti)
+typedef enum Subject
+{
+	ABOUT_EVENT,				/* the same for all that it is read as */
+	ABOUT_TYPE,					/* and the type */
+	ABOUT_OTHER
+} Subject;
+
+static Subject
+get_subject(Node *condition, Index rti)
 {
 	Bitmapset  *used = NULL;
+	Subject		subject = ABOUT_EVENT;
 	int			attno = -1;
 
 	if (contain_volatile_functions(condition) || contain_subplans(condition))
-		return false;
+		return ABOUT_OTHER;
 	pull_varattnos(condition, rti, &used);
 	while ((attno = bms_next_member(used, attno)) >= 0)
 	{
 		int			column = attno + FirstLowInvalidHeapAttributeNumber;
 
-		if (column == 0 || es_log_column_is_upcast(column))
-			return false;
+		if (column == Anum_es_log_events_event_type)
+			subject = ABOUT_TYPE;
+		else if (column == 0 || es_log_column_is_upcast(column))
+			return ABOUT_OTHER;
 	}
-	return true;
+	return subject;
 }
 
 /*
@@ -165,7 +178,7 @@ static void
 begin_upcasting(ForeignScanState *node, LogState *state)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	List	   *conditions = NIL;
+	List	   *conditions[] = {NIL, NIL, NIL};
 	ListCell   *lc;
 
 	state->upcaster = es_upcaster_begin(&state->store);
@@ -173,10 +186,12 @@ begin_upcasting(ForeignScanState *node, LogState *state)
 		return;
 	foreach(lc, plan->scan.plan.qual)
 	{
-		if (is_about_event(lfirst(lc), plan->scan.scanrelid))
-			conditions = lappend(conditions, lfirst(lc));
+		Subject		subject = get_subject(lfirst(lc), plan->scan.scanrelid);
+
+		conditions[subject] = lappend(conditions[subject], lfirst(lc));
 	}
-	state->filter = ExecInitQual(conditions, (PlanState *) node);
+	state->filter = ExecInitQual(conditions[ABOUT_EVENT], (PlanState *) node);
+	state->type_filter = ExecInitQual(conditions[ABOUT_TYPE], (PlanState *) node);
 }
 
 void
@@ -593,10 +608,14 @@ upcast(ForeignScanState *node, LogState *state, TupleTableSlot *event)
 	if (!es_upcaster_wants(state->upcaster, COLUMN(event_type),
 						   DatumGetInt32(COLUMN(schema_version))))
 		return true;
-	if (state->filter != NULL)
+	if (state->filter != NULL || state->type_filter != NULL)
 	{
 		econtext->ecxt_scantuple = ExecStoreVirtualTuple(slot);
-		if (!ExecQual(state->filter, econtext))
+		if (!ExecQual(state->filter, econtext) ||
+			(state->type_filter != NULL &&
+			 es_upcaster_keeps_type(state->upcaster, COLUMN(event_type),
+									DatumGetInt32(COLUMN(schema_version))) &&
+			 !ExecQual(state->type_filter, econtext)))
 			return false;
 		ExecClearTuple(slot);
 	}

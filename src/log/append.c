@@ -93,15 +93,8 @@ es_check_not_moved(const EsStream *stream)
 				 errhint("The transaction might succeed if retried.")));
 }
 
-/*
- * Raises the error for a stream that is not as the caller expects.
- *
- * A version that the caller stated is compared with what is there now; in a
- * transaction with a snapshot of its own, also the right version is wrong if
- * the transaction cannot see it.
- */
-static void
-check_expected(const EsStream *stream, int64 expected)
+void
+es_check_expected(const EsStream *stream, int64 expected)
 {
 	if (expected == ES_VERSION_ANY || expected == ES_VERSION_EXISTS)
 	{
@@ -170,7 +163,7 @@ es_append_events(const EsAppend *append)
 	{
 		if (store.direct_insert && append->has_ids)
 			check_types(&store, append);
-		check_expected(stream, append->expected);
+		es_check_expected(stream, append->expected);
 
 		/* The same as a retry will get, also if a trigger appends more. */
 		result = stream->head + append->nevents;

@@ -35,38 +35,6 @@ typedef struct ArrayArg
 	bool	   *nulls;
 } ArrayArg;
 
-Datum
-es_empty_metadata(void)
-{
-	/* an empty object: a container header and nothing behind it */
-	static union
-	{
-		int32		align;
-		char		bytes[VARHDRSZ + sizeof(uint32)];
-	}			empty;
-	Jsonb	   *jsonb = (Jsonb *) empty.bytes;
-
-	if (VARSIZE(jsonb) == 0)
-	{
-		jsonb->root.header = JB_FOBJECT;
-		SET_VARSIZE(jsonb, sizeof(empty.bytes));
-	}
-	return PointerGetDatum(jsonb);
-}
-
-void
-es_check_metadata(Datum metadata)
-{
-	Jsonb	   *jsonb = DatumGetJsonbP(metadata);
-
-	if (!JB_ROOT_IS_OBJECT(jsonb))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("metadata must be a JSON object")));
-	if (PointerGetDatum(jsonb) != metadata)
-		pfree(jsonb);
-}
-
 void
 es_check_schema_version(int32 schema_version)
 {
@@ -106,11 +74,8 @@ es_push_event_context(ErrorContextCallback *callback, int *number)
 	error_context_stack = callback;
 }
 
-/*
- * Fills the stream of the call from its first argument.
- */
-static void
-get_stream(FunctionCallInfo fcinfo, EsAppend *append)
+void
+es_append_args_stream(FunctionCallInfo fcinfo, EsAppend *append)
 {
 	text	   *stream;
 
@@ -122,11 +87,8 @@ get_stream(FunctionCallInfo fcinfo, EsAppend *append)
 						   VARSIZE_ANY_EXHDR(stream));
 }
 
-/*
- * Fills the expected version of the call from the argument given.
- */
-static void
-get_expected(FunctionCallInfo fcinfo, int arg, EsAppend *append)
+void
+es_append_args_expected(FunctionCallInfo fcinfo, int arg, EsAppend *append)
 {
 	if (PG_ARGISNULL(arg))
 	{
@@ -157,17 +119,18 @@ set_type(EsNewEvent *event, Datum type)
 }
 
 /*
- * Checks metadata that might be NULL and stores them in *event.
+ * Checks metadata that might be NULL, completes it from the defaults of the
+ * call, and stores it in *event.
  */
 static void
-set_metadata(EsNewEvent *event, Datum metadata, bool isnull)
+set_metadata(EsNewEvent *event, Datum defaults, Datum metadata, bool isnull)
 {
 	if (isnull)
-		event->metadata = es_empty_metadata();
+		event->metadata = defaults;
 	else
 	{
 		es_check_metadata(metadata);
-		event->metadata = metadata;
+		event->metadata = es_metadata_merge(defaults, metadata);
 	}
 }
 
@@ -176,7 +139,7 @@ es_append_args_single(FunctionCallInfo fcinfo, EsAppend *append)
 {
 	EsNewEvent *event = append->events;
 
-	get_stream(fcinfo, append);
+	es_append_args_stream(fcinfo, append);
 	if (PG_ARGISNULL(1))
 		raise_null("event type");
 	set_type(event, PG_GETARG_DATUM(1));
@@ -185,8 +148,9 @@ es_append_args_single(FunctionCallInfo fcinfo, EsAppend *append)
 		raise_null("event data");
 	event->data = PG_GETARG_DATUM(2);
 
-	set_metadata(event, PG_GETARG_DATUM(3), PG_ARGISNULL(3));
-	get_expected(fcinfo, 4, append);
+	set_metadata(event, es_metadata_default(), PG_GETARG_DATUM(3),
+				 PG_ARGISNULL(3));
+	es_append_args_expected(fcinfo, 4, append);
 
 	append->nevents = 1;
 	append->has_ids = !PG_ARGISNULL(5);
@@ -303,10 +267,11 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 	ArrayArg	versions;
 	bool		has_metadata;
 	bool		has_versions;
+	Datum		defaults;
 	ErrorContextCallback context;
 	int			number;
 
-	get_stream(fcinfo, append);
+	es_append_args_stream(fcinfo, append);
 	if (!get_array(fcinfo, 1, "event types", -1, &types))
 		raise_null("event types");
 	if (!get_array(fcinfo, 2, "event data", types.n, &data))
@@ -314,11 +279,12 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 	check_no_nulls(&types, "event types");
 	check_no_nulls(&data, "event data");
 	has_metadata = get_array(fcinfo, 3, "metadata", types.n, &metadata);
-	get_expected(fcinfo, 4, append);
+	es_append_args_expected(fcinfo, 4, append);
 	has_versions = get_array(fcinfo, 6, "schema versions", types.n, &versions);
 
 	append->nevents = types.n;
 	append->events = palloc(sizeof(EsNewEvent) * Max(types.n, 1));
+	defaults = es_metadata_default();
 	es_push_event_context(&context, &number);
 	for (number = 1; number <= types.n; number++)
 	{
@@ -327,7 +293,8 @@ es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append)
 
 		set_type(event, types.values[i]);
 		event->data = data.values[i];
-		set_metadata(event, has_metadata ? metadata.values[i] : (Datum) 0,
+		set_metadata(event, defaults,
+					 has_metadata ? metadata.values[i] : (Datum) 0,
 					 !has_metadata || metadata.nulls[i]);
 		event->schema_version = (has_versions && !versions.nulls[i]) ?
 			DatumGetInt32(versions.values[i]) : 1;
@@ -376,8 +343,8 @@ json_schema_version(const JsonbValue *value, int number)
  * Reads one key of an event of es_append_json.  *has_id is set with the id.
  */
 static void
-set_json_key(EsNewEvent *event, const JsonbValue *key, JsonbValue *value,
-			 int number, bool *has_id)
+set_json_key(EsNewEvent *event, Datum defaults, const JsonbValue *key,
+			 JsonbValue *value, int number, bool *has_id)
 {
 	const char *name = key->val.string.val;
 	int			len = key->val.string.len;
@@ -396,7 +363,7 @@ set_json_key(EsNewEvent *event, const JsonbValue *key, JsonbValue *value,
 	else if (KEY_IS("data"))
 		event->data = JsonbPGetDatum(JsonbValueToJsonb(value));
 	else if (KEY_IS("metadata"))
-		set_metadata(event, JsonbPGetDatum(JsonbValueToJsonb(value)),
+		set_metadata(event, defaults, JsonbPGetDatum(JsonbValueToJsonb(value)),
 					 value->type == jbvNull);
 	else if (KEY_IS("schema_version"))
 	{
@@ -425,7 +392,8 @@ set_json_key(EsNewEvent *event, const JsonbValue *key, JsonbValue *value,
  * Reads one event of es_append_json; returns whether it has an id.
  */
 static bool
-set_json_event(EsNewEvent *event, JsonbContainer *object, int number)
+set_json_event(EsNewEvent *event, Datum defaults, JsonbContainer *object,
+			   int number)
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
@@ -435,7 +403,7 @@ set_json_event(EsNewEvent *event, JsonbContainer *object, int number)
 
 	event->type = (Datum) 0;
 	event->data = (Datum) 0;
-	event->metadata = es_empty_metadata();
+	event->metadata = defaults;
 	event->schema_version = 1;
 
 	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
@@ -443,7 +411,7 @@ set_json_event(EsNewEvent *event, JsonbContainer *object, int number)
 		if (token != WJB_KEY)
 			continue;
 		(void) JsonbIteratorNext(&it, &value, true);
-		set_json_key(event, &key, &value, number, &has_id);
+		set_json_key(event, defaults, &key, &value, number, &has_id);
 	}
 
 	if (event->type == (Datum) 0)
@@ -474,7 +442,7 @@ set_json_ids(EsAppend *append, int nids, int without)
 }
 
 void
-es_append_args_events(const Jsonb *events, EsAppend *append)
+es_append_args_events(const Jsonb *events, Datum defaults, EsAppend *append)
 {
 	int			nids = 0;
 	int			without = 0;
@@ -498,7 +466,7 @@ es_append_args_events(const Jsonb *events, EsAppend *append)
 		if (element->type != jbvBinary ||
 			!JsonContainerIsObject(element->val.binary.data))
 			raise_json_event(number, "is not an object");
-		if (set_json_event(&append->events[number - 1],
+		if (set_json_event(&append->events[number - 1], defaults,
 						   element->val.binary.data, number))
 			nids++;
 		else if (without == 0)
@@ -513,10 +481,10 @@ es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append)
 {
 	Jsonb	   *events;
 
-	get_stream(fcinfo, append);
+	es_append_args_stream(fcinfo, append);
 	if (PG_ARGISNULL(1))
 		raise_null("events");
 	events = PG_GETARG_JSONB_P(1);
-	get_expected(fcinfo, 2, append);
-	es_append_args_events(events, append);
+	es_append_args_expected(fcinfo, 2, append);
+	es_append_args_events(events, es_metadata_default(), append);
 }

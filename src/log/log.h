@@ -9,6 +9,7 @@
  *	  The way of an append:
  *
  *	  append_args.c   arguments of one call  -> EsAppend
+ *	  metadata.c      metadata that they need not state
  *	  stream.c        lock on the stream, its head
  *	  idempotency.c   is this a retry?
  *	  append.c        is the expected version right? who decides
@@ -245,10 +246,12 @@ extern void es_append_args_batch(FunctionCallInfo fcinfo, EsAppend *append);
 extern void es_append_args_json(FunctionCallInfo fcinfo, EsAppend *append);
 
 /*
- * Fills events, nevents and has_ids of *append from a JSON array of events, as
- * es_append_json takes it; all else is the caller's.
+ * Fill the stream, from the first argument, and the expected version, from the
+ * argument given, as all of them do.
  */
-extern void es_append_args_events(const Jsonb *events, EsAppend *append);
+extern void es_append_args_stream(FunctionCallInfo fcinfo, EsAppend *append);
+extern void es_append_args_expected(FunctionCallInfo fcinfo, int arg,
+									EsAppend *append);
 
 /*
  * Names the event whose *number, from 1 on, it is in the context of errors,
@@ -256,14 +259,55 @@ extern void es_append_args_events(const Jsonb *events, EsAppend *append);
  */
 extern void es_push_event_context(ErrorContextCallback *callback, int *number);
 
-/* The metadata that an event without any gets: an empty object. */
+/*
+ * Fills events, nevents and has_ids of *append from a JSON array of events, as
+ * es_append_json takes it; all else is the caller's.  defaults is the metadata
+ * that completes theirs, es_metadata_default() or more.
+ */
+extern void es_append_args_events(const Jsonb *events, Datum defaults,
+								  EsAppend *append);
+
+/* Raises 22023 unless the schema version is 1 or greater. */
+extern void es_check_schema_version(int32 schema_version);
+
+/* ---------- metadata.c ---------- */
+
+/*
+ * An event that makes somebody append others.
+ */
+typedef struct EsCause
+{
+	pg_uuid_t	event_id;
+	Datum		metadata;		/* jsonb */
+} EsCause;
+
+/*
+ * From now on, what this process appends has been caused by the event (NULL: by
+ * none); returns what was set before, for the caller to set again, after an
+ * error too.  The event is the caller's.
+ */
+extern const EsCause *es_append_set_cause(const EsCause *cause);
+
+/*
+ * Returns the metadata of an event that states none: what its cause and the
+ * settings say.  es_empty_metadata() if they say nothing.
+ */
+extern Datum es_metadata_default(void);
+
+/*
+ * The same for an event that a command with the id has caused: that is its
+ * causation id, unless an event is known to be behind it.
+ */
+extern Datum es_metadata_default_of_command(const pg_uuid_t *command_id);
+
+/* Returns given, with the keys of defaults that it lacks. */
+extern Datum es_metadata_merge(Datum defaults, Datum given);
+
+/* An empty object, always at the same place. */
 extern Datum es_empty_metadata(void);
 
 /* Raises 22023 unless the jsonb is an object. */
 extern void es_check_metadata(Datum metadata);
-
-/* Raises 22023 unless the schema version is 1 or greater. */
-extern void es_check_schema_version(int32 schema_version);
 
 /* ---------- append.c ---------- */
 
@@ -287,6 +331,15 @@ extern int64 es_append_events(const EsAppend *append);
  * written.
  */
 extern void es_check_may_write(const char *function);
+
+/*
+ * Raises the error for a stream that is not as the caller expects.
+ *
+ * A version that the caller stated is compared with what is there now; in a
+ * transaction with a snapshot of its own, also the right version is wrong if
+ * the transaction cannot see it.
+ */
+extern void es_check_expected(const EsStream *stream, int64 expected);
 
 /*
  * Raises PE001: the stream is not at the version that the caller expected.

@@ -104,8 +104,8 @@ COMMENT ON FUNCTION es_read_backwards(text, bigint, bigint, timestamptz) IS
   'the events of a stream up to a time, in reverse order, as they are stored';
 
 -- Upcast events. es_upcast returns a set, so that the planner leaves the
--- subquery alone: each event is upcast once, whatever is asked of it, and its
--- pieces come in order.
+-- subquery alone: each event is upcast once, whatever is asked of it, and after
+-- the events are in order.
 CREATE FUNCTION es_upcast_forwards(stream_id text, from_version bigint, max_count bigint, until timestamptz)
 RETURNS SETOF es_event
 LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
@@ -114,7 +114,8 @@ BEGIN ATOMIC
          (u.piece).data, u.metadata, u.event_id, u.recorded_at, u.tenant_id
     FROM (SELECT e.stream_id, e.version, e.metadata, e.event_id, e.recorded_at, e.tenant_id,
                  es_upcast(e.event_type, e.schema_version, e.data, e.metadata, e.stream_id, e.version) AS piece
-            FROM es_read_forwards($1, $2, $3, $4) e) u;
+            FROM es_read_forwards($1, $2, $3, $4) e
+           ORDER BY e.version) u;
 END;
 COMMENT ON FUNCTION es_upcast_forwards(text, bigint, bigint, timestamptz) IS
   'the events of a stream in order, upcast (what es_read_stream is planned as)';
@@ -130,7 +131,8 @@ BEGIN ATOMIC
          LATERAL (SELECT p.event_type, p.schema_version, p.data
                     FROM es_upcast(e.event_type, e.schema_version, e.data, e.metadata, e.stream_id, e.version)
                          WITH ORDINALITY AS p(event_type, schema_version, data, n)
-                   ORDER BY p.n DESC) u;
+                   ORDER BY p.n DESC) u
+   ORDER BY e.version DESC;
 END;
 COMMENT ON FUNCTION es_upcast_backwards(text, bigint, bigint, timestamptz) IS
   'the events of a stream in reverse order, upcast (what es_read_stream is planned as)';

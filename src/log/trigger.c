@@ -138,9 +138,14 @@ static void
 complete_event(Row *row)
 {
 	if (ROW_NULL(row, metadata))
-		set_value(row, Anum_es_events_metadata, es_empty_metadata());
+		set_value(row, Anum_es_events_metadata, es_metadata_default());
 	else
+	{
 		es_check_metadata(ROW_VALUE(row, metadata));
+		set_value(row, Anum_es_events_metadata,
+				  es_metadata_merge(es_metadata_default(),
+									ROW_VALUE(row, metadata)));
+	}
 
 	if (ROW_NULL(row, schema_version))
 		set_value(row, Anum_es_events_schema_version, Int32GetDatum(1));

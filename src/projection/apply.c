@@ -27,7 +27,9 @@
 #include "utils/rls.h"
 
 #include "core/compat.h"
+#include "core/guc.h"
 #include "core/user_code.h"
+#include "log/log.h"
 #include "projection/projection.h"
 
 void
@@ -122,6 +124,7 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 {
 	ErrorContextCallback callback;
 	EsRunAs		saved;
+	const EsCause *cause;
 
 	callback.callback = add_context;
 	callback.arg = projection;
@@ -132,6 +135,11 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 	es_run_as(store, projection, &saved);
 	SPI_connect();
 	depth++;
+
+	/* What a session has set is for its own events, and inline for theirs. */
+	if (batch == NULL || !batch->is_inline)
+		es_guc_clear_metadata();
+	cause = es_append_set_cause(NULL);
 	PG_TRY();
 	{
 		if (check)
@@ -142,6 +150,7 @@ run(const EsStore *store, EsProjection *projection, EsBatch *batch, bool check)
 	PG_FINALLY();
 	{
 		depth--;
+		(void) es_append_set_cause(cause);
 	}
 	PG_END_TRY();
 	SPI_finish();

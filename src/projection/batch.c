@@ -216,7 +216,9 @@ es_batch_add_event(EsBatch *batch, const EsProjection *projection,
 }
 
 /*
- * Adds what an event is read as, as far as the projection takes it.
+ * Adds what an event is read as, as far as the projection takes it.  One that
+ * cannot become of a type that it takes is none of its business, even if it
+ * cannot be upcast.
  */
 static void
 add_upcast(EsBatch *upcast, const EsProjection *projection,
@@ -240,6 +242,9 @@ add_upcast(EsBatch *upcast, const EsProjection *projection,
 	piece.event_type = COLUMN(event_type);
 	piece.schema_version = DatumGetInt32(COLUMN(schema_version));
 	piece.data = COLUMN(data);
+	if (!takes_type(projection, piece.event_type) &&
+		es_upcaster_keeps_type(upcaster, piece.event_type, piece.schema_version))
+		return;
 	pieces = es_upcaster_apply(upcaster, &piece, COLUMN(metadata), &name,
 							   &npieces);
 	for (i = 0; i < npieces; i++)

@@ -31,6 +31,7 @@
 
 #include "core/compat.h"
 #include "core/guc.h"
+#include "log/log.h"
 #include "projection/handler.h"
 
 /*
@@ -59,6 +60,7 @@ typedef struct HandlerBatch
 	TupleDesc	event_desc;		/* of es_event */
 	ParamListInfo params;
 	EsHandlerRun *run;
+	EsCause		cause;			/* the event */
 	MemoryContext context;		/* of an event */
 } HandlerBatch;
 
@@ -336,6 +338,20 @@ set_tenant(HandlerBatch *work)
 }
 
 /*
+ * Makes the event the cause of what its handler appends.  apply.c takes that
+ * back.
+ */
+static void
+set_cause(HandlerBatch *work)
+{
+	Datum	   *values = work->slot->tts_values;
+
+	work->cause.event_id = *DatumGetUUIDP(values[LOG_ATTRIBUTE(Anum_es_events_event_id)]);
+	work->cause.metadata = values[LOG_ATTRIBUTE(Anum_es_events_metadata)];
+	(void) es_append_set_cause(&work->cause);
+}
+
+/*
  * Makes the event as a whole, a value of es_event.
  */
 static Datum
@@ -424,6 +440,7 @@ handle_event(HandlerBatch *work)
 	if (handler != NULL)
 	{
 		set_tenant(work);
+		set_cause(work);
 		set_values(work);
 		if (handler->hostile)
 			guc_level = NewGUCNestLevel();

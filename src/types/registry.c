@@ -12,10 +12,10 @@
  *	  as stale.  It also invalidates es_events: plans that read events as they
  *	  are stored must be made again when events get an upcaster.
  *
- *	  The invalidation is taken in with a lock on a relation, at the latest
- *	  with the first one of a transaction: who begins to append after a version
- *	  was retired knows of it.  Who has begun before may not, and his event may
- *	  be recorded after the retirement.
+ *	  Each append takes in such invalidations before it looks: who begins to
+ *	  append after a version was retired knows of it.  Who has begun before, and
+ *	  waits for his stream, may not: his event may be recorded after the
+ *	  retirement.
  *
  *	  What was read is one piece that is thrown away as a whole, once nobody
  *	  holds it: an upcaster of a query that runs, a check of a transaction.
@@ -114,6 +114,7 @@ es_types_init(void)
 	CacheRegisterRelcacheCallback(invalidate, (Datum) 0);
 	es_type_code_init();
 	es_type_check_init();
+	es_types_feed_init();
 }
 
 void
@@ -407,6 +408,8 @@ es_types_find_newest(EsTypes *types, const char *event_type, int len)
 bool
 es_types_nothing_to_check(const EsStore *store)
 {
+	/* A transaction that has its locks already would not hear of it. */
+	AcceptInvalidationMessages();
 	if (unlikely(!registry.fresh))
 		(void) es_types_get(store);
 	return registry.empty && es_guc_strict_types == ES_STRICT_TYPES_OFF;

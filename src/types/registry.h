@@ -148,6 +148,19 @@ extern void es_type_code_init(void);
 /* A number that grows with each change of a function, of whatever kind */
 extern uint64 es_type_code_changes(void);
 
+/* ---------- upcast.c ---------- */
+
+/*
+ * Lets it run no upcaster but what is made of PostgreSQL's own functions; all
+ * others raise 0A000.
+ */
+extern void es_upcaster_trust_only(EsUpcaster *upcaster);
+
+/* ---------- feed.c ---------- */
+
+/* Registers the hook of the output plugin, and a callback. */
+extern void es_types_feed_init(void);
+
 /* ---------- check.c ---------- */
 
 /* Registers callbacks. */

@@ -143,6 +143,13 @@ extern bool es_upcaster_wants(EsUpcaster *upcaster, Datum event_type,
 							  int32 schema_version);
 
 /*
+ * Is whatever becomes of such an event still of its type, however often it is
+ * upcast?  Raises what is wrong with the upcasters, as they are parsed.
+ */
+extern bool es_upcaster_keeps_type(EsUpcaster *upcaster, Datum event_type,
+								   int32 schema_version);
+
+/*
  * Upcasts an event: returns what it is read as, one piece or several, in
  * *npieces; they live until the next call.  An event that nothing is to be done
  * with comes back as one piece with the values given.

@@ -18,9 +18,14 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -28,6 +33,7 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
+#include "core/names.h"
 #include "core/user_code.h"
 #include "types/registry.h"
 
@@ -60,6 +66,9 @@ struct EsUpcaster
 	ParamListInfo params;
 	Step	  **steps;			/* by number of version; NULL: not used yet */
 	TupleDesc	event_desc;		/* es_upcast_event; NULL: not needed yet */
+	char	   *returns_data;	/* by number of version: 'y', 'n', 0: not known */
+	bool	   *checked;		/* by number of version: which may be planned;
+								 * NULL: all of them */
 	Datum		metadata;		/* of the event at hand */
 	EsPiece    *pieces;			/* what it has become so far */
 	int			npieces;
@@ -153,6 +162,60 @@ es_upcaster_begin_from(List *definitions)
 	return NULL;
 }
 
+void
+es_upcaster_trust_only(EsUpcaster *upcaster)
+{
+	upcaster->checked = MemoryContextAllocZero(upcaster->context,
+											   upcaster->types->nversions * sizeof(bool));
+}
+
+/*
+ * Is it a function that somebody has written?  es_upcast_to is none: it is
+ * put in place as an expression.
+ */
+static bool
+is_users_function(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId &&
+		(strcmp(get_func_name(function), "es_upcast_to") != 0 ||
+		 getExtensionOfObject(ProcedureRelationId, function) !=
+		 get_extension_oid(ES_EXTENSION_NAME, true));
+}
+
+static bool
+find_users_function(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (check_functions_in_node(node, is_users_function, context))
+		return true;
+	return expression_tree_walker(node, find_users_function, context);
+}
+
+/*
+ * Returns the code of an upcaster; if only what is trusted may run, nothing
+ * else is even planned, for that can run functions.
+ */
+static const EsTypeCode *
+get_code(EsUpcaster *upcaster, EsTypeVersion *version)
+{
+	const EsTypeCode *code = NULL;
+
+	if (upcaster->checked == NULL || upcaster->checked[version->number])
+		return es_type_upcaster(version);
+	if (!find_users_function((Node *) es_type_parse_upcaster(version), NULL))
+		code = es_type_upcaster(version);
+	if (code == NULL || !code->trusted)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("event type \"%s\" version %d cannot be upcast in the feed",
+						version->row->event_type, version->row->schema_version),
+				 errdetail("Its upcaster calls functions that might read tables, or depend on settings."),
+				 errhint("Read the feed with the option upcast = false, or use no functions in the upcaster but PostgreSQL's own immutable ones.")));
+	upcaster->checked[version->number] = true;
+	return code;
+}
+
 /*
  * Finds the version whose upcaster takes events of this type and version on;
  * NULL if there is none.
@@ -177,12 +240,46 @@ es_upcaster_wants(EsUpcaster *upcaster, Datum event_type, int32 schema_version)
 }
 
 /*
+ * Does an upcaster return data only?
+ */
+static bool
+returns_data(EsUpcaster *upcaster, EsTypeVersion *version)
+{
+	char	   *known;
+
+	if (upcaster->returns_data == NULL)
+		upcaster->returns_data =
+			MemoryContextAllocZero(upcaster->context,
+								   upcaster->types->nversions);
+	known = &upcaster->returns_data[version->number];
+	if (*known == '\0')
+		*known = exprType((Node *) es_type_parse_upcaster(version)) == JSONBOID ?
+			'y' : 'n';
+	return *known == 'y';
+}
+
+bool
+es_upcaster_keeps_type(EsUpcaster *upcaster, Datum event_type,
+					   int32 schema_version)
+{
+	EsTypeVersion *version;
+
+	while ((version = find_next(upcaster->types, event_type, schema_version)) != NULL)
+	{
+		if (!returns_data(upcaster, version))
+			return false;
+		schema_version = version->row->schema_version;
+	}
+	return true;
+}
+
+/*
  * Makes an upcaster ready to run; its functions' privileges are checked now.
  */
 static Step *
 make_step(EsUpcaster *upcaster, EsTypeVersion *version)
 {
-	const EsTypeCode *code = es_type_upcaster(version);
+	const EsTypeCode *code = get_code(upcaster, version);
 	MemoryContext previous = MemoryContextSwitchTo(upcaster->context);
 	Step	   *step = palloc0(sizeof(Step));
 	Expr	   *expr = copyObject(code->expr);
@@ -235,7 +332,8 @@ raise_null(const Step *step, const char *what)
 			 errmsg("upcaster of event type \"%s\" to version %d returned %s",
 					step->version->row->event_type,
 					step->version->row->schema_version, what),
-			 errhint("An event cannot be left out; data that say nothing are '{}'.")));
+			 errdetail("An event has a type, a version and data, and cannot be left out."),
+			 errhint("Data that say nothing are '{}'.")));
 }
 
 /*
@@ -297,13 +395,13 @@ run_single(EsUpcaster *upcaster, const Step *step)
 static EsPiece *
 add_piece(EsPiece *pieces, int *n, int *max, EsPiece piece)
 {
+	if (*n >= MAX_PIECES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("an event must not become more than %d events",
+						MAX_PIECES)));
 	if (*n == *max)
 	{
-		if (*n >= MAX_PIECES)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("an event must not become more than %d events",
-							MAX_PIECES)));
 		*max *= 2;
 		pieces = repalloc(pieces, *max * sizeof(EsPiece));
 	}

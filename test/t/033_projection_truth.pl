@@ -373,7 +373,7 @@ SQL
 	{
 		name  => 'whole_rows',
 		query => 'SELECT * FROM es_log',
-		truth => 'SELECT position, committed_at, tenant_id, stream_id, version, event_id, event_type, schema_version, data, metadata, recorded_at, tx, ordinal FROM log',
+		truth => 'SELECT position, committed_at, tenant_id, stream_id, version, event_id, event_type, schema_version, data, metadata, recorded_at, tx, ordinal, piece FROM log',
 	},
 	{
 		name  => 'doubles',

@@ -45,7 +45,7 @@ PostgreSQL::Test::Utils::append_to_file($file, $script);
 
 local $ENV{PGOPTIONS} = '-c client_min_messages=notice';
 my $connstr = $node->connstr('postgres');
-my $out = `psql -X -q -d "$connstr" -v VERBOSITY=default < $file 2>&1`;
+my $out = `psql -X -q -P footer=off -d "$connstr" -v VERBOSITY=default < $file 2>&1`;
 my @got = split(/^\Q$marker\E\n/m, $out);
 shift @got;
 
