@@ -22,11 +22,26 @@ SELECT es_append('trip-1042', 'TripPaid', '{"paid": 31.50}', expected_version =>
 -- What happened cannot be changed, not even by a superuser.
 UPDATE es_events SET data = '{"km": 18.4, "fare": 3.15}' WHERE event_type = 'TripCompleted';
 
--- State is what the events say: here the newest value of every key, kept as a snapshot.
-SELECT es_save_snapshot('trip-1042', 5, (
-         SELECT jsonb_object_agg(key, value ORDER BY version)
-         FROM es_read_stream('trip-1042'), jsonb_each(data)));
-SELECT version, state FROM es_load_snapshot('trip-1042');
+-- A state is folded from the events by a function, a command decided by another.
+CREATE FUNCTION trip_evolve(state jsonb, event es_event) RETURNS jsonb IMMUTABLE RETURN
+    state || event.data || jsonb_build_object('last', event.event_type);
+CREATE FUNCTION trip_decide(state jsonb, command jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    IF state ? 'paid' THEN
+        RAISE EXCEPTION 'the trip is paid already' USING DETAIL = format('%s paid %s.', state->>'rider', state->>'paid');
+    END IF;
+    RETURN jsonb_build_object('type', CASE WHEN state = '{}' THEN 'TripRequested' ELSE 'TripCancelled' END, 'data', command);
+END $$;
+SELECT es_create_aggregate('trip', 'trip', 'trip_evolve', initial_state => '{}', decide => 'trip_decide');
+SELECT version, state FROM es_execute('trip-1043', '{"rider": "Bo"}');
+SELECT es_execute('trip-1042', '{"by": "Ana"}');
+SELECT es_state('trip-1042', at_version => 2);
+
+-- An event's type can have a schema, and versions: old events are read as new ones.
+SELECT es_register_event_type('TripPaid', json_schema => '{"required": ["paid"], "properties": {"paid": {"type": "number", "minimum": 0}}}');
+SELECT es_append('trip-1043', 'TripPaid', '{"paid": -5}');
+SELECT es_register_event_type('TripPaid', upcaster => $$ data || '{"currency": "EUR"}' $$) AS version;
+SELECT version, schema_version, data FROM es_read_stream('trip-1042', from_version => 5);
 
 -- And all of it is a table.
 SELECT version, event_type, data->>'km' AS km FROM es_events

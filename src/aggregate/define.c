@@ -106,7 +106,7 @@ check_category(const char *category)
  */
 static void
 take_number(Row *row, int column, FunctionCallInfo fcinfo, int argument,
-			const char *name, int minimum)
+			const char *name, int minimum, const char *hint)
 {
 	if (PG_ARGISNULL(argument))
 		return;
@@ -115,8 +115,7 @@ take_number(Row *row, int column, FunctionCallInfo fcinfo, int argument,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be at least %d", name, minimum),
 				 errdetail("It is %d.", PG_GETARG_INT32(argument)),
-				 minimum > 0 ? errhint("NULL means no limit.") :
-				 errhint("0 means no limit.")));
+				 errhint("%s", hint)));
 	set_column(row, column, PG_GETARG_DATUM(argument));
 }
 
@@ -189,8 +188,9 @@ es_create_aggregate(PG_FUNCTION_ARGS)
 	take_function(&row, EVOLVE, PG_GETARG_OID(2));
 	if (!PG_ARGISNULL(3))
 		set_column(&row, INITIAL_STATE, PG_GETARG_DATUM(3));
-	take_number(&row, SNAPSHOT_EVERY, fcinfo, 4, "snapshot_every", 1);
-	take_number(&row, KEEP, fcinfo, 5, "keep", 1);
+	take_number(&row, SNAPSHOT_EVERY, fcinfo, 4, "snapshot_every", 1,
+				"NULL saves no snapshots.");
+	take_number(&row, KEEP, fcinfo, 5, "keep", 1, "NULL keeps all.");
 	if (!PG_ARGISNULL(6))
 	{
 		es_check_decide(PG_GETARG_OID(6));
@@ -254,8 +254,9 @@ es_alter_aggregate(PG_FUNCTION_ARGS)
 	}
 	if (!PG_ARGISNULL(2))
 		set_column(&row, INITIAL_STATE, PG_GETARG_DATUM(2));
-	take_number(&row, SNAPSHOT_EVERY, fcinfo, 3, "snapshot_every", 0);
-	take_number(&row, KEEP, fcinfo, 4, "keep", 0);
+	take_number(&row, SNAPSHOT_EVERY, fcinfo, 3, "snapshot_every", 0,
+				"0 saves no snapshots any more.");
+	take_number(&row, KEEP, fcinfo, 4, "keep", 0, "0 keeps all.");
 	if (!PG_ARGISNULL(5))
 	{
 		es_check_decide(PG_GETARG_OID(5));

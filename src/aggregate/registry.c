@@ -224,6 +224,13 @@ make_entry(HeapTuple tuple, TupleDesc desc)
 	return entry;
 }
 
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((EsAggregateEntry *) lfirst(a))->aggregate.name,
+				  ((EsAggregateEntry *) lfirst(b))->aggregate.name);
+}
+
 /*
  * Reads the table, as it is now: a transaction's own snapshot may be old.
  */
@@ -252,6 +259,7 @@ read_table(const EsStore *store)
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(relation, AccessShareLock);
+	list_sort(entries, compare_names);
 
 	/* Nothing can fail from here on but for want of memory. */
 	MemoryContextSwitchTo(TopMemoryContext);

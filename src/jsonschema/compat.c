@@ -83,7 +83,7 @@ static void
 add_chosen(EsJsonView *view, const JsonbValue *schema, const JsonbValue *root)
 {
 	static const char *const keywords[] = {
-		"anyOf", "oneOf", "dependentSchemas", "then", "else"
+		"anyOf", "oneOf", "dependentSchemas", "if", "then", "else"
 	};
 	JsonbValue	value;
 	JsonbValue	branch;
@@ -99,7 +99,7 @@ add_chosen(EsJsonView *view, const JsonbValue *schema, const JsonbValue *root)
 			view->chosen = palloc0(sizeof(EsJsonView));
 			view->chosen->chosen = view->chosen;
 		}
-		if (i >= 3)
+		if (i >= 3)				/* a schema by itself */
 			add_schema(view->chosen, &value, root);
 		else if (value.type == jbvBinary)
 		{

@@ -5,7 +5,9 @@
 CREATE FUNCTION es_trace(correlation_id text) RETURNS TABLE (
   depth integer, tree text, stream_id text, version bigint, event_type text, data jsonb, metadata jsonb,
   event_id uuid, caused_by uuid, recorded_at timestamptz)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 100
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 100
+SET enable_nestloop = off       -- how large a flow is cannot be known from statistics,
+SET jit = off                   -- and what this setting does to costs means nothing
 BEGIN ATOMIC
   WITH RECURSIVE flow AS MATERIALIZED (
     SELECT f.*, pg_catalog.row_number() OVER (ORDER BY f.recorded_at, f.tx, f.ordinal) AS n
@@ -35,14 +37,16 @@ BEGIN ATOMIC
       FROM links l WHERE l.cause IS NULL
      UNION ALL
     SELECT l.n, l.cause, pg_catalog.array_append(p.path, l.n), p.depth + 1,
-           p.indent || CASE WHEN l.is_last THEN m.last_child ELSE m.child END,
-           p.indent || CASE WHEN l.is_last THEN '   '::text ELSE m.beside END
-      FROM found p JOIN links l ON l.cause = p.n CROSS JOIN marks m
+           p.indent || CASE WHEN l.is_last THEN (SELECT m.last_child FROM marks m) ELSE (SELECT m.child FROM marks m) END,
+           p.indent || CASE WHEN l.is_last THEN '   '::text ELSE (SELECT m.beside FROM marks m) END
+      FROM found p JOIN links l ON l.cause = p.n
   )
-  SELECT t.depth, t.mark || f.event_type || ' '::text || f.stream_id, f.stream_id, f.version, f.event_type, f.data,
+  SELECT t.depth, t.mark || u.event_type || ' '::text || f.stream_id, f.stream_id, f.version, u.event_type, u.data,
          f.metadata, f.event_id, c.event_id, f.recorded_at
     FROM found t JOIN flow f ON f.n = t.n LEFT JOIN flow c ON c.n = t.cause
-   ORDER BY t.path;
+         CROSS JOIN LATERAL es_upcast(f.event_type, f.schema_version, f.data, f.metadata, f.stream_id, f.version)
+         WITH ORDINALITY AS u (event_type, schema_version, data, piece)
+   ORDER BY t.path, u.piece;
 END;
 COMMENT ON FUNCTION es_trace(text) IS
   'the events of all streams with a correlation id, as a tree: below each event those that it has caused';

@@ -59,6 +59,7 @@ for my $statement (
 	"SELECT es_append_batch('order-1', '{}', '{}')",
 	"SELECT es_append_json('order-1', '[{\"type\": \"Refused\", \"data\": 1}]')",
 	"INSERT INTO es_events (stream_id, event_type, data) VALUES ('order-1', 'Refused', '1')",
+	"SELECT es_execute('order-1', '{}')",
 	"SELECT es_save_snapshot('order-1', 1, '1')",
 	"SELECT es_delete_snapshots('order-1')",
 	"SELECT es_grant('pg_monitor', 'reader')")
