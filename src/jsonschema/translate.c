@@ -557,7 +557,9 @@ put_reference(Translator *t, int number)
 	if (!is_near || t->captures[number].is_optional)
 		return fail(t, "a reference is to a group that may have taken no part");
 	t->has_reference = true;
-	put_text(t, psprintf("(?:\\%d)", number));
+
+	/* A digit behind it would be taken for one of the number. */
+	put_text(t, psprintf(t->p < t->end && is_digit(*t->p) ? "(?:\\%d)" : "\\%d", number));
 	return true;
 }
 
