@@ -206,6 +206,8 @@ INSERT INTO changes (what, writer, reader) VALUES
   ('all of', '{"allOf": [{"required": ["a"]}, {"required": ["b"]}]}', '{"required": ["a", "b"]}'), ('all of now', '{"required": ["a"]}', '{"allOf": [{"required": ["a"]}, {"required": ["b"]}]}'),
   ('names in alternatives', '{"anyOf": [{"properties": {"a": {"type": "string"}}}, {"properties": {"b": true}}], "unevaluatedProperties": false}', '{"properties": {"a": {"type": "integer"}}, "additionalProperties": false}'),
   ('names elsewhere', '{"$ref": "b", "$defs": {"b": {"$id": "b", "properties": {"a": {"type": "string"}}}}}', '{"properties": {"a": {"type": "integer"}}, "patternProperties": {"^b": {"type": "integer"}}}'),
+  ('required, some alternatives', '{"required": ["a"], "anyOf": [{"properties": {"a": {"type": "string"}}}, {}]}', '{"properties": {"a": {"type": "string"}}}'),
+  ('required by an alternative', '{"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}', '{"properties": {"a": {"type": "string"}}}'),
   ('open in spite of it', '{"additionalProperties": true, "unevaluatedProperties": false}', '{"unevaluatedProperties": false}'),
   ('required, and anything', '{"required": ["a"]}', '{"properties": {"a": {"type": "string"}}, "patternProperties": {"^a": {"maxLength": 3}}}'),
   ('required, alternatives', '{"required": ["a"], "anyOf": [{"properties": {"a": {"type": "string"}}}]}', '{"properties": {"a": {"type": "string"}}}'),
