@@ -46,8 +46,12 @@ SELECT code_of('SELECT es_execute(''reset-5'', ''{"before": "SET LOCAL transacti
 SELECT * FROM written;
 SELECT current_setting('transaction_read_only'), es_stream_version('reset-4'), es_stream_version('other-1');
 -- What the caller writes is no offence.
+CREATE FUNCTION plain_decide(state jsonb, command jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN '{"type": "T", "data": 1}'; END $$;
+SELECT es_create_aggregate('plain', 'plain', 'plain_evolve', decide => 'plain_decide');
 WITH w AS (INSERT INTO written VALUES ('caller') RETURNING by)
-  SELECT by, es_execute('other-2', '{"before": "SELECT"}') IS NULL, es_state('other-2') IS NULL FROM w;
+  SELECT by, (es_execute('plain-1', '{}')).version, es_state('plain-1') FROM w;
+CREATE TABLE states AS SELECT (es_execute('plain-1', '{}')).version, es_state('plain-1') FROM generate_series(1, 2);
+SELECT * FROM states;
 
 -- The text of a state in a snapshot: nothing is lost, or comes to mean another time, with formats that somebody likes.
 CREATE FUNCTION sum_step(float8, es_event) RETURNS float8 LANGUAGE sql RETURN $1 + ($2.data #>> '{}')::float8;
