@@ -142,5 +142,7 @@ es_user_code_leave(const EsUserCode *saved)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("functions that compute states or decide, upcasters and checks must not write"),
-				 errdetail("One of them has made the transaction read-write.")));
+				 writable ?
+				 errdetail("One of them has made the transaction read-write.") :
+				 errdetail("One of them has found a way to write.")));
 }
