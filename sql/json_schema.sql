@@ -140,6 +140,9 @@ SET statement_timeout = '200ms';
 SELECT es_json_schema_is_valid((SELECT jsonb_build_object('$ref', '#/$defs/0', '$defs', jsonb_object_agg(n, CASE WHEN n < 60 THEN
     jsonb_build_object('allOf', jsonb_build_array(jsonb_build_object('$ref', '#/$defs/' || n + 1), jsonb_build_object('$ref', '#/$defs/' || n + 1)))
     ELSE '{"minProperties": 0}' END)) FROM generate_series(0, 60) n), '{}');
+SELECT es_json_schema_is_valid((SELECT jsonb_build_object('$ref', '#/$defs/0', '$defs', jsonb_object_agg(n, CASE WHEN n < 60 THEN
+    jsonb_build_object('allOf', jsonb_build_array(jsonb_build_object('$ref', '#/$defs/' || n + 1), jsonb_build_object('$ref', '#/$defs/' || n + 1)))
+    ELSE '{"type": "integer"}' END)) FROM generate_series(0, 60) n), '1');
 RESET statement_timeout;
 
 -- ---------------------------------------------------------------------------
@@ -203,6 +206,8 @@ INSERT INTO changes (what, writer, reader) VALUES
   ('names in alternatives', '{"anyOf": [{"properties": {"a": {"type": "string"}}}, {"properties": {"b": true}}], "unevaluatedProperties": false}', '{"properties": {"a": {"type": "integer"}}, "additionalProperties": false}'),
   ('names elsewhere', '{"$ref": "b", "$defs": {"b": {"$id": "b", "properties": {"a": {"type": "string"}}}}}', '{"properties": {"a": {"type": "integer"}}, "patternProperties": {"^b": {"type": "integer"}}}'),
   ('open in spite of it', '{"additionalProperties": true, "unevaluatedProperties": false}', '{"unevaluatedProperties": false}'),
+  ('required, and anything', '{"required": ["a"]}', '{"properties": {"a": {"type": "string"}}, "patternProperties": {"^a": {"maxLength": 3}}}'),
+  ('required, alternatives', '{"required": ["a"], "anyOf": [{"properties": {"a": {"type": "string"}}}]}', '{"properties": {"a": {"type": "string"}}}'),
   ('several', '{"properties": {"a": {"properties": {"b": {"type": "string"}}}}}', '{"properties": {"a": {"required": ["c"], "properties": {"b": {"type": "null"}}}}, "required": ["a"]}');
 SELECT what, b FROM changes LEFT JOIN es_json_schema_breaks(reader, writer) b ON true ORDER BY id, b COLLATE "C";
 -- No schema breaks with itself, or with true and false where these cannot.

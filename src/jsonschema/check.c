@@ -471,6 +471,7 @@ es_json_check_node(EsJsonCheck *check, const EsJsonNode *node, const JsonbValue 
 	if (node->never)
 		return es_json_report(check, node, NULL, path, "is not allowed");
 	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 
 	scope.outer = check->scope;
 	scope.resource = node->resource;
@@ -479,7 +480,6 @@ es_json_check_node(EsJsonCheck *check, const EsJsonNode *node, const JsonbValue 
 		check->scope = &scope;
 	if (value->type == jbvBinary)
 	{
-		CHECK_FOR_INTERRUPTS();
 		if (es_json_is_object(value))
 			rule = node->object != NULL ? node->object->unevaluated : NULL;
 		else

@@ -325,7 +325,10 @@ compare_items(const void *a, const void *b)
 {
 	const NumberedItem *item = a;
 	const NumberedItem *other = b;
-	int			order = es_json_compare(&item->value, &other->value);
+	int			order;
+
+	CHECK_FOR_INTERRUPTS();
+	order = es_json_compare(&item->value, &other->value);
 
 	if (order != 0)
 		return order;

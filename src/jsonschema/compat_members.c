@@ -8,7 +8,8 @@
  *
  * NOTES
  *	  A property that the writer's schema says nothing about is taken to be
- *	  left out by the writer; see jsonschema.h.
+ *	  left out by the writer; see jsonschema.h.  One that it only requires is
+ *	  there, with any value.
  *
  *-------------------------------------------------------------------------
  */
@@ -117,28 +118,37 @@ member_schemas(const EsJsonView *writer, const char *name, int len)
  * Compares what the reader says about a member with what the writer says.
  *
  * If that is nothing, some of the schemas may say something that hold for some
- * values only; then each of them counts.
+ * values only; then each of them counts.  A required member of which nothing is
+ * said may be anything.
  */
 static void
 compare_member(EsJsonCompat *compat, const JsonbValue *rule, const EsJsonView *writer,
 			   const char *name, int len, const EsJsonPath *path)
 {
 	List	   *writers = member_schemas(writer, name, len);
+	bool		is_open = es_json_view_requires(writer, name, len);
 	EsJsonPath	here;
 	ListCell   *lc;
 
 	(void) name_path(&here, path, name, len);
 	if (writers != NIL || writer->is_partial)
+	{
 		es_json_compat_compare(compat, rule, writers, &here);
-	else if (writer->chosen != NULL)
+		return;
+	}
+	if (writer->chosen != NULL)
 	{
 		foreach(lc, writer->chosen->schemas)
 		{
 			writers = add_saying(NIL, lfirst(lc), name, len);
-			if (writers != NIL)
-				es_json_compat_compare(compat, rule, writers, &here);
+			if (writers == NIL)
+				continue;
+			es_json_compat_compare(compat, rule, writers, &here);
+			is_open = false;
 		}
 	}
+	if (is_open)
+		es_json_compat_compare(compat, rule, NIL, &here);
 }
 
 /*
@@ -185,6 +195,20 @@ compare_pattern(EsJsonCompat *compat, const char *pattern, int len, const JsonbV
 		{
 			if (matches(pattern, len, walk.key, walk.key_len))
 				compare_member(compat, rule, view, walk.key, walk.key_len, path);
+		}
+	}
+	if (es_json_get(writer, "required", &members) && es_json_is_array(&members))
+	{
+		es_json_walk_begin(&walk, &members);
+		while (es_json_walk_next(&walk, &value))
+		{
+			JsonbValue	own;
+
+			if (value.type == jbvString &&
+				!get_within(writer, "properties", value.val.string.val, value.val.string.len, &own) &&
+				matches(pattern, len, value.val.string.val, value.val.string.len))
+				compare_member(compat, rule, view, value.val.string.val,
+							   value.val.string.len, path);
 		}
 	}
 	(void) name_path(&here, path, pattern, len);

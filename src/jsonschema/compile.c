@@ -253,18 +253,26 @@ copy_jsonb(Jsonb *source)
 EsJsonSchema *
 es_json_schema_compile_with(Jsonb *source, Jsonb *documents, MemoryContext context)
 {
-	MemoryContext own = AllocSetContextCreate(CurrentMemoryContext, "JSON schema",
+	MemoryContext own = AllocSetContextCreate(context, "JSON schema",
 											  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(own);
 	EsJsonSchema *schema = palloc0(sizeof(EsJsonSchema));
 
 	schema->context = own;
-	compile_all(schema, copy_jsonb(source),
-				documents != NULL ? copy_jsonb(documents) : NULL);
+	PG_TRY();
+	{
+		compile_all(schema, copy_jsonb(source),
+					documents != NULL ? copy_jsonb(documents) : NULL);
+	}
+	PG_CATCH();
+	{
+		/* The message is elsewhere; the caller's context may stay for long. */
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(own);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(old);
-
-	/* Before, an error would have left it behind in a context that stays. */
-	MemoryContextSetParent(own, context);
 	return schema;
 }
 

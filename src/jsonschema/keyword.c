@@ -23,18 +23,23 @@
 						const JsonbValue *value
 
 /*
- * Raises 22023 unless a keyword has a value of one of the types.
+ * Raises 22023 unless a keyword of a place has a value of one of the types.
  */
+static void
+demand_type_at(const EsJsonPlace *place, const char *keyword, const JsonbValue *value,
+			   int types)
+{
+	if ((es_json_type(value) & types) == 0)
+		es_json_complain(place, keyword,
+						 psprintf("must be of type %s, is %s",
+								  es_json_type_names(types), es_json_show(value, 60)), NULL);
+}
+
 static void
 demand_type(const EsJsonNode *node, const char *keyword, const JsonbValue *value,
 			int types)
 {
-	int			type = es_json_type(value);
-
-	if ((type & types) == 0)
-		es_json_complain(node->place, keyword,
-						 psprintf("must be of type %s, is %s",
-								  es_json_type_names(types), es_json_show(value, 60)), NULL);
+	demand_type_at(node->place, keyword, value, types);
 }
 
 /*
@@ -594,20 +599,20 @@ compile_properties(KEYWORD_ARGS)
 }
 
 /*
- * Raises 22023 unless a value is an array of different strings.
+ * Raises 22023 unless a value is an array of strings.
  */
 static void
-demand_names(const EsJsonNode *node, const char *keyword, const JsonbValue *value)
+demand_names(const EsJsonPlace *place, const char *keyword, const JsonbValue *value)
 {
 	EsJsonWalk	walk;
 	JsonbValue	member;
 
-	demand_type(node, keyword, value, ES_JSON_ARRAY);
+	demand_type_at(place, keyword, value, ES_JSON_ARRAY);
 	es_json_walk_begin(&walk, value);
 	while (es_json_walk_next(&walk, &member))
 	{
 		if (member.type != jbvString)
-			es_json_complain(node->place, keyword,
+			es_json_complain(place, keyword,
 							 psprintf("must be an array of strings, but has %s",
 									  es_json_show(&member, 60)), NULL);
 	}
@@ -619,7 +624,7 @@ compile_required(KEYWORD_ARGS)
 	EsJsonWalk	walk;
 	JsonbValue	member;
 
-	demand_names(node, keyword, value);
+	demand_names(node->place, keyword, value);
 	es_json_walk_begin(&walk, value);
 	while (es_json_walk_next(&walk, &member) && member.type == jbvString)
 		get_property(object_rules(node), member.val.string.val,
@@ -688,6 +693,7 @@ add_dependency(EsJsonObjectRules *rules, const char *name, int len)
 static void
 compile_dependent_required(KEYWORD_ARGS)
 {
+	const EsJsonPlace *place = es_json_place_name(node->place, keyword, strlen(keyword));
 	EsJsonWalk	walk;
 	JsonbValue	names;
 
@@ -699,7 +705,7 @@ compile_dependent_required(KEYWORD_ARGS)
 		EsJsonWalk	inner;
 		JsonbValue	name;
 
-		demand_names(node, keyword, &names);
+		demand_names(es_json_place_name(place, walk.key, walk.key_len), NULL, &names);
 		dependency = add_dependency(object_rules(node), walk.key, walk.key_len);
 		dependency->nrequired = es_json_count(&names);
 		dependency->required = palloc((dependency->nrequired + 1) * sizeof(JsonbValue));

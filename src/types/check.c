@@ -70,15 +70,18 @@ add_schema_context(void *arg)
 static void
 compile_schema(EsTypeVersion *version)
 {
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "event_store type schema",
+												  ALLOCSET_SMALL_SIZES);
 	ErrorContextCallback callback;
 
 	callback.callback = add_schema_context;
 	callback.arg = unconstify(EsTypeDefinition *, version->row);
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	version->schema = es_json_schema_compile(version->row->json_schema,
-											 version->types->context);
+	version->schema = es_json_schema_compile(version->row->json_schema, context);
 	error_context_stack = callback.previous;
+	MemoryContextSetParent(context, version->types->context);
 }
 
 void

@@ -23,6 +23,7 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -64,8 +65,13 @@ static uint64
 hash_functions(EsTypeVersion *version, uint64 hash)
 {
 	List	   *functions = NIL;
+	EsUserCode	saved;
 	ListCell   *lc;
 
+	/* Names are printed as the settings say; they must be the same for all. */
+	es_user_code_enter(&saved, es_type_owner(version), version->row->settings);
+	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) collect_functions((Node *) es_type_parse_upcaster(version), &functions);
 	foreach(lc, functions)
 	{
@@ -74,6 +80,7 @@ hash_functions(EsTypeVersion *version, uint64 hash)
 
 		hash = hash_text(TextDatumGetCString(definition), hash);
 	}
+	es_user_code_leave(&saved);
 	return hash;
 }
 

@@ -186,8 +186,13 @@ get_string(const Datum *values, const bool *nulls, int attnum)
 	return nulls[attnum - 1] ? NULL : TextDatumGetCString(values[attnum - 1]);
 }
 
+/*
+ * Makes a definition of a row.  The output plugin upcasts only: under its
+ * historic snapshot the rest is left out, because what is stored out of line
+ * may have been vacuumed away.
+ */
 static EsTypeDefinition *
-make_definition(HeapTuple tuple, TupleDesc desc)
+make_definition(HeapTuple tuple, TupleDesc desc, bool for_upcasting)
 {
 	EsTypeDefinition *row = palloc0(sizeof(EsTypeDefinition));
 	Datum	   *values = palloc(desc->natts * sizeof(Datum));
@@ -199,11 +204,14 @@ make_definition(HeapTuple tuple, TupleDesc desc)
 		DatumGetInt32(values[Anum_es_event_types_schema_version - 1]);
 	row->status = parse_status(get_string(values, nulls,
 										  Anum_es_event_types_status));
-	if (!nulls[Anum_es_event_types_json_schema - 1])
-		row->json_schema =
-			DatumGetJsonbPCopy(values[Anum_es_event_types_json_schema - 1]);
-	row->check_expression = get_string(values, nulls,
-									   Anum_es_event_types_check_expression);
+	if (!for_upcasting)
+	{
+		if (!nulls[Anum_es_event_types_json_schema - 1])
+			row->json_schema =
+				DatumGetJsonbPCopy(values[Anum_es_event_types_json_schema - 1]);
+		row->check_expression = get_string(values, nulls,
+										   Anum_es_event_types_check_expression);
+	}
 	row->upcaster = get_string(values, nulls, Anum_es_event_types_upcaster);
 	row->owner = pstrdup(NameStr(*DatumGetName(values[Anum_es_event_types_owner - 1])));
 	row->settings = es_types_parse_settings(values[Anum_es_event_types_settings - 1]);
@@ -222,7 +230,8 @@ es_types_read(Relation table, Snapshot snapshot)
 	check_table(table);
 	scan = systable_beginscan(table, InvalidOid, false, snapshot, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		rows = lappend(rows, make_definition(tuple, RelationGetDescr(table)));
+		rows = lappend(rows, make_definition(tuple, RelationGetDescr(table),
+											 snapshot->snapshot_type == SNAPSHOT_HISTORIC_MVCC));
 	systable_endscan(scan);
 	return rows;
 }

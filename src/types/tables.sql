@@ -22,6 +22,8 @@ CREATE TABLE es_event_types (
   CONSTRAINT es_event_types_schema_version_check
     CHECK (schema_version OPERATOR(pg_catalog.>=) 1)
 ) WITH (user_catalog_table = true);     -- the output plugin reads it as it was when an event was committed
+-- and so it is best kept in the row.
+ALTER TABLE es_event_types ALTER COLUMN upcaster SET STORAGE MAIN;
 COMMENT ON TABLE es_event_types IS
   'the event types: one row for each version; written by es_register_event_type and what changes a type';
 COMMENT ON COLUMN es_event_types.event_type IS 'name of the type, es_events.event_type';

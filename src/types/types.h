@@ -58,7 +58,8 @@ typedef struct EsTypeDefinition
 
 /*
  * Reads all rows of es_event_types that the snapshot shows, which may be a
- * historic one; the relation is open and locked.  Returns a list of
+ * historic one (then only what upcasting needs); the relation is open and
+ * locked.  Returns a list of
  * EsTypeDefinition * in the current memory context.
  */
 extern List *es_types_read(Relation table, Snapshot snapshot);

@@ -1,0 +1,1 @@
+SELECT es_append('plain-' || :client_id, 'MoneyMoved', '{"amount": 1}');
