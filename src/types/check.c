@@ -105,6 +105,9 @@ check_schema(EsTypeVersion *version, const EsCheckedEvent *event)
 		scratch = AllocSetContextCreate(TopMemoryContext,
 										"event_store type check",
 										ALLOCSET_DEFAULT_SIZES);
+
+	/* What an event that was refused has left is not needed any more. */
+	MemoryContextReset(scratch);
 	previous = MemoryContextSwitchTo(scratch);
 	if (!es_json_schema_check(version->schema, DatumGetJsonbP(event->data),
 							  &problem))

@@ -234,6 +234,12 @@ get_code(EsTypeCode *code, const EsTypeVersion *version, bool is_check)
 			   (code->trusted || code->data_types == data_type_changes)))
 		return code;
 
+	/*
+	 * Planning may run functions, which may read the registry anew: the
+	 * caller's must outlive that.
+	 */
+	es_types_hold(version->types, CurrentMemoryContext);
+
 	memset(&made, 0, sizeof(made));
 	made.functions = function_changes;
 	made.data_types = data_type_changes;

@@ -231,7 +231,7 @@ es_types_read(Relation table, Snapshot snapshot)
 	scan = systable_beginscan(table, InvalidOid, false, snapshot, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		rows = lappend(rows, make_definition(tuple, RelationGetDescr(table),
-											 snapshot->snapshot_type == SNAPSHOT_HISTORIC_MVCC));
+											 HistoricSnapshotActive()));
 	systable_endscan(scan);
 	return rows;
 }
@@ -319,9 +319,11 @@ release(void *arg)
 void
 es_types_hold(EsTypes *types, MemoryContext context)
 {
-	MemoryContextCallback *callback =
-		MemoryContextAlloc(context, sizeof(MemoryContextCallback));
+	MemoryContextCallback *callback;
 
+	if (!types->is_kept)
+		return;
+	callback = MemoryContextAlloc(context, sizeof(MemoryContextCallback));
 	callback->func = release;
 	callback->arg = types;
 	types->holders++;
@@ -382,6 +384,7 @@ es_types_get(const EsStore *store)
 	types = read_registry(store);
 	if (IsInParallelMode())
 		registry.fresh = false;
+	types->is_kept = true;
 	registry.types = types;
 	registry.empty = types->nversions == 0;
 	free_if_unused(old);

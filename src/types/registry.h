@@ -72,6 +72,7 @@ typedef struct EsTypeVersion
 typedef struct EsTypes
 {
 	MemoryContext context;
+	bool		is_kept;		/* by the process; others belong to who made them */
 	int			holders;
 	int			nversions;
 	EsTypeVersion *versions;	/* by type and version */
@@ -97,7 +98,10 @@ extern EsTypes *es_types_make(List *definitions);
 /* Returns the settings of a row, a text[], as a list of char *. */
 extern List *es_types_parse_settings(Datum value);
 
-/* Keeps it until the memory context is reset or deleted. */
+/*
+ * Keeps it until the memory context is reset or deleted.  One that does not come
+ * from es_types_get() is left to who made it.
+ */
 extern void es_types_hold(EsTypes *types, MemoryContext context);
 
 /* Finds a version; NULL if nobody has registered it. */
