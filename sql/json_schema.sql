@@ -99,7 +99,8 @@ SELECT schema::text || E'\n' || pg_temp.refusal(schema) FROM (VALUES
   -- Patterns that cannot be had.
   (60, '{"pattern": "\\p{Script=Greek}"}'), (61, '{"pattern": "(?i)a"}'), (62, '{"pattern": "a**"}'), (63, '{"pattern": "\\Z"}'), (64, '{"pattern": "[b-a]"}'),
   (65, '{"pattern": "\\1(a)"}'), (66, '{"pattern": "a{3,2}"}'), (67, '{"pattern": "a)"}'), (68, '{"pattern": "\\0"}'), (69, '{"pattern": "a\\"}'),
-  (70, '{"pattern": "((a{1,200}){1,200}){1,200}"}'), (71, '{"pattern": "(a|b){70000}"}'), (72, '{"pattern": "(?=(a))\\1"}'), (73, '{"pattern": "\\k<a>"}')) v(n, schema)
+  (70, '{"pattern": "((a{1,200}){1,200}){1,200}"}'), (71, '{"pattern": "(a|b){70000}"}'), (72, '{"pattern": "(a)(?=a)\\1"}'), (73, '{"pattern": "\\k<a>"}'),
+  (74, '{"pattern": "^(a)?\\1b$"}'), (75, '{"pattern": "^(?:(a)|b)\\1$"}'), (76, '{"pattern": "(a)|\\1"}')) v(n, schema)
  ORDER BY n;
 SELECT pg_temp.refusal(jsonb_build_object('pattern', repeat('a', 5000)));
 SELECT pg_temp.refusal(jsonb_build_object('pattern', repeat('(', 300) || repeat(')', 300)));
@@ -152,7 +153,7 @@ SELECT pattern, left(text, 15) AS text, es_json_schema_is_valid(jsonb_build_obje
   FROM (VALUES
     ('^[A-Z]{2}-\d+$', 'AB-12'), ('^[A-Z]{2}-\d+$', 'AB-'), ('^[A-Z]{2}-\d+$', 'ABC-1'), ('^[^,]{2}$', 'äö'), ('^[^,]{2}$', 'ä,'), ('b', 'abc'), ('b$', 'abc'), ('', 'x'),
     ('^a?b*$', 'abb'), ('^a?b*$', 'aab'), ('^\w+@\w+\.com$', 'me@example.com'), ('^\w+$', 'ä'), ('^\d$', '٣'), ('^\s$', E'\u3000'), ('^\S\D\W$', 'aa-'), ('^.$', E'\n'), ('^.$', 'ä'),
-    ('^a{2,3}$', 'aaaa'), ('^[a-c-]+$', 'a-b'), ('^[\w-]+$', 'a-b'), ('^[]$', 'a'), ('^[^]$', E'\n'), ('^(?:ab|c)+$', 'abcab'), ('^(a)(b)\2\1$', 'abba'), ('^(?<x>.)\k<x>$', 'aa'), ('^(?<x>.)\k<x>$', 'ab'),
+    ('^a{2,3}$', 'aaaa'), ('^[a-c-]+$', 'a-b'), ('^[\w-]+$', 'a-b'), ('^[]$', 'a'), ('^[^]$', E'\n'), ('^(?:ab|c)+$', 'abcab'), ('^(a)(b)\2\1$', 'abba'), ('^(?<x>.)\k<x>$', 'aa'), ('^(?<x>.)\k<x>$', 'ab'), ('^(?:(a+)-\1|b)$', 'aa-aa'), ('^((.)\2)\1$', 'aaaa'),
     ('^(?=.*\d)(?!.*x).{2,}$', 'a1'), ('^(?=.*\d)(?!.*x).{2,}$', 'x1'), ('(?<=a)b', 'ab'), ('(?<!a)b', 'ab'), ('\bfoo\b', 'a foo b'), ('\bfoo\b', 'afoo'), ('^\x41\u0042\u{43}$', 'ABC'), ('^\uD83D\uDE00$', '😀'),
     ('^\p{Lu}\p{Ll}+$', 'Äpfel'), ('^\p{Lu}\p{Ll}+$', 'äpfel'), ('^\p{Letter}\P{L}[\p{Nd}x][^\P{L}]$', 'é-٣ж'), ('^\cJ$', E'\n'), ('a|^b$', 'bb'), ('^(x{300}|y)$', repeat('x', 300)), ('^(x{300}|y)$', repeat('x', 299)),
     ('^(x{1,300}|y)$', repeat('x', 301)), ('^(ab){256,}$', repeat('ab', 1000)), ('^(ab){256,}$', repeat('ab', 255)), ('^a+?b*?$', 'aab'), ('[.]', 'a'), ('^\/\-$', '/-'), ('^\$\^\|$', '$^|')) v(pattern, text);
@@ -205,6 +206,8 @@ INSERT INTO changes (what, writer, reader) VALUES
   ('all of', '{"allOf": [{"required": ["a"]}, {"required": ["b"]}]}', '{"required": ["a", "b"]}'), ('all of now', '{"required": ["a"]}', '{"allOf": [{"required": ["a"]}, {"required": ["b"]}]}'),
   ('names in alternatives', '{"anyOf": [{"properties": {"a": {"type": "string"}}}, {"properties": {"b": true}}], "unevaluatedProperties": false}', '{"properties": {"a": {"type": "integer"}}, "additionalProperties": false}'),
   ('names elsewhere', '{"$ref": "b", "$defs": {"b": {"$id": "b", "properties": {"a": {"type": "string"}}}}}', '{"properties": {"a": {"type": "integer"}}, "patternProperties": {"^b": {"type": "integer"}}}'),
+  ('required, some alternatives', '{"required": ["a"], "anyOf": [{"properties": {"a": {"type": "string"}}}, {}]}', '{"properties": {"a": {"type": "string"}}}'),
+  ('required by an alternative', '{"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}', '{"properties": {"a": {"type": "string"}}}'),
   ('open in spite of it', '{"additionalProperties": true, "unevaluatedProperties": false}', '{"unevaluatedProperties": false}'),
   ('required, and anything', '{"required": ["a"]}', '{"properties": {"a": {"type": "string"}}, "patternProperties": {"^a": {"maxLength": 3}}}'),
   ('required, alternatives', '{"required": ["a"], "anyOf": [{"properties": {"a": {"type": "string"}}}]}', '{"properties": {"a": {"type": "string"}}}'),

@@ -46,6 +46,9 @@ typedef struct CacheEntry
 	EsCached	cached;
 } CacheEntry;
 
+/* What the hash table needs beside an entry, about */
+#define ENTRY_OVERHEAD	32
+
 static struct
 {
 	MemoryContext context;		/* NULL: there is nothing */
@@ -199,11 +202,9 @@ es_cache_put(const EsFold *fold, const EsStreamKey *stream,
 	bool		byval = fold->call != NULL && fold->call->state_byval;
 
 	es_cache_remove(fold, stream);
-	size += sizeof(CacheEntry) + stream->tenant_len + stream->stream_len;
-	if (size > limit)
+	if (size > limit || limit == 0)
 		return;
 	prepare_cache();
-	make_room(size, limit);
 
 	/* Nothing of the cache is touched before all memory is there. */
 	previous = MemoryContextSwitchTo(cache.context);
@@ -213,6 +214,11 @@ es_cache_put(const EsFold *fold, const EsStreamKey *stream,
 	value = datumCopy(state->value, byval,
 					  fold->call != NULL ? fold->call->state_len : -1);
 	MemoryContextSwitchTo(previous);
+
+	size = sizeof(CacheEntry) + ENTRY_OVERHEAD + GetMemoryChunkSpace(names);
+	if (!byval)
+		size += GetMemoryChunkSpace(DatumGetPointer(value));
+	make_room(size, limit);
 
 	make_key(&key, fold, stream);
 	entry = hash_search(cache.table, &key, HASH_ENTER, NULL);

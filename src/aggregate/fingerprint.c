@@ -141,6 +141,11 @@ es_aggregate_fingerprint(const EsStore *store, const EsAggregateEntry *entry,
 	ListCell   *lc;
 	int			guc_level = NewGUCNestLevel();
 
+	/* what a body is written as must not depend on the session */
+	es_user_code_apply_settings(aggregate->settings);
+	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+
 	/* names are written with or without schema according to it */
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);

@@ -25,6 +25,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/expandeddatum.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/regproc.h"
 #include "utils/typcache.h"
@@ -503,6 +504,20 @@ es_fold_result(EsFold *fold, const EsState *state, bool *isnull)
 	return result;
 }
 
+/*
+ * Sets what the text of a state is to be written with, and read: nothing must
+ * be lost or mean something else, however the aggregate's owner likes to see
+ * numbers and times.
+ */
+static void
+set_state_format(void)
+{
+	es_user_code_apply_settings(list_make4("DateStyle=ISO, MDY",
+										   "IntervalStyle=postgres",
+										   "extra_float_digits=3",
+										   "search_path=pg_catalog, pg_temp"));
+}
+
 Datum
 es_fold_freeze(EsFold *fold, const EsState *state)
 {
@@ -513,6 +528,7 @@ es_fold_freeze(EsFold *fold, const EsState *state)
 		return state->value;
 	es_user_code_enter(&user, fold->entry->aggregate.owner,
 					   fold->entry->aggregate.settings);
+	set_state_format();
 	string.type = jbvString;
 	string.val.string.val = OutputFunctionCall(&fold->call->output,
 											   MakeExpandedObjectReadOnly(state->value, false,
@@ -528,6 +544,7 @@ es_fold_thaw(EsFold *fold, EsState *state, int64 version, Datum frozen)
 	EsAggregateCall *call = fold->call;
 	Jsonb	   *jsonb = DatumGetJsonbP(frozen);
 	JsonbValue *string;
+	int			guc_level;
 
 	if (call == NULL || call->state_type == JSONBOID)
 	{
@@ -543,10 +560,13 @@ es_fold_thaw(EsFold *fold, EsState *state, int64 version, Datum frozen)
 						fold->key->stream_len, fold->key->stream,
 						(long long) version),
 				 errhint("Delete it with es_delete_snapshots().")));
+	guc_level = NewGUCNestLevel();
+	set_state_format();
 	es_fold_set(fold, state, version,
 				InputFunctionCall(&call->input,
 								  pnstrdup(string->val.string.val,
 										   string->val.string.len),
 								  call->input_param, -1),
 				false);
+	AtEOXact_GUC(false, guc_level);
 }

@@ -9,7 +9,9 @@
  *	  A kept state, of this process or a snapshot, is of a version; the scan
  *	  begins at that event.  If it is not there for the reader's snapshot, or is
  *	  another one than the process has seen (what it saw was rolled back), the
- *	  state is not used.
+ *	  state is not used.  Nor is it if the functions may have changed since the
+ *	  aggregate was found (while a lock was waited for, say): the old ones' state
+ *	  and the new ones' steps do not go together.
  *
  *-------------------------------------------------------------------------
  */
@@ -111,7 +113,8 @@ es_fold_advance(EsFold *fold, Relation events, const EsStreamKey *key,
 /*
  * Goes on from a state of an earlier version, with max events at most: the
  * scan begins at its last event.  Returns false, with the state of no use, if
- * that is not there, or not the one that is expected (NULL: any will do).
+ * that is not there, or not the one that is expected (NULL: any will do), or the
+ * functions may have changed.
  */
 static bool
 resume(EsFold *fold, Relation events, const EsStreamKey *key,
@@ -127,6 +130,7 @@ resume(EsFold *fold, Relation events, const EsStreamKey *key,
 	begin_scan(&scan, keys, fold, events, key, snapshot, state->version, limit);
 	row = es_events_next(&scan, ForwardScanDirection);
 	found = row != NULL &&
+		fold->entry->generation == es_aggregate_generation() &&
 		DatumGetInt64(slot_getattr(row, Anum_es_events_version, &isnull)) == state->version;
 	if (found)
 	{

@@ -344,7 +344,9 @@ refresh(const EsStore *store)
 	register_callbacks();
 	if (registry.upcast != upcast)
 		make_stale();
-	while (!registry.fresh)
+
+	/* What changes while it is read is for the next time. */
+	if (!registry.fresh)
 	{
 		registry.upcast = upcast;
 		read_table(store);

@@ -132,12 +132,13 @@ look_up(Decide *decide, const EsAggregate *aggregate)
 		((Form_pg_proc) GETSTRUCT(tuple))->prolang == SQLlanguageId;
 	ReleaseSysCache(tuple);
 
-	if (decide->context == NULL)
-		decide->context = AllocSetContextCreate(TopMemoryContext,
-												"event_store command decide",
-												ALLOCSET_SMALL_SIZES);
-	else
-		MemoryContextReset(decide->context);
+	/* The old one may be running: an error is still to come. */
+	if (decide->context != NULL)
+		MemoryContextSetParent(decide->context, TopTransactionContext);
+	decide->context = NULL;
+	decide->context = AllocSetContextCreate(TopMemoryContext,
+											"event_store command decide",
+											ALLOCSET_SMALL_SIZES);
 	previous = MemoryContextSwitchTo(decide->context);
 	argument = makeConst(JSONBOID, -1, InvalidOid, -1, (Datum) 0, true, false);
 	fmgr_info_cxt(decide->function, &decide->flinfo, decide->context);

@@ -7,9 +7,10 @@
  *
  * NOTES
  *	  Writing is forbidden by the switch that makes a transaction read-only.
- *	  It cannot be taken back by the code: PostgreSQL refuses to make a
- *	  transaction read-write again after its first snapshot.  The end of a
- *	  subtransaction that was begun before restores it.
+ *	  PostgreSQL refuses to SET a transaction read-write again after its first
+ *	  snapshot, but before version 16 not to RESET it, so that is looked at
+ *	  afterwards: what has been written has used a command id.  The end of a
+ *	  subtransaction that was begun before restores the switch.
  *
  *-------------------------------------------------------------------------
  */
@@ -118,6 +119,14 @@ es_user_code_enter(EsUserCode *saved, Oid owner, List *settings)
 {
 	saved->guc_level = NewGUCNestLevel();
 	saved->read_only = XactReadOnly;
+
+	/* the command ids that are used from here on are the code's */
+	saved->command = InvalidCommandId;
+	if (!IsInParallelMode())
+	{
+		CommandCounterIncrement();
+		saved->command = GetCurrentCommandId(false);
+	}
 	GetUserIdAndSecContext(&saved->userid, &saved->sec_context);
 	es_user_code_apply_settings(settings);
 	SetUserIdAndSecContext(owner,
@@ -129,8 +138,19 @@ es_user_code_enter(EsUserCode *saved, Oid owner, List *settings)
 void
 es_user_code_leave(const EsUserCode *saved)
 {
+	bool		writable = !XactReadOnly;
+	bool		written = saved->command != InvalidCommandId &&
+		saved->command != GetCurrentCommandId(false);
+
 	/* not as at a commit: what the code has SET goes, too */
 	AtEOXact_GUC(false, saved->guc_level);
 	SetUserIdAndSecContext(saved->userid, saved->sec_context);
 	XactReadOnly = saved->read_only;
+	if (writable || written)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("functions that compute states or decide, upcasters and checks must not write"),
+				 writable ?
+				 errdetail("One of them has made the transaction read-write.") :
+				 errdetail("One of them has found a way to write.")));
 }

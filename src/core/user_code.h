@@ -28,6 +28,7 @@ typedef struct EsUserCode
 	int			sec_context;
 	int			guc_level;
 	bool		read_only;		/* XactReadOnly */
+	CommandId	command;		/* InvalidCommandId: in parallel mode */
 } EsUserCode;
 
 /*
@@ -47,7 +48,8 @@ extern void es_user_code_apply_settings(List *settings);
  * Changes over to the owner and his settings (char *, name=value; NIL: leave
  * them), and forbids writing: INSERT and the like raise 25006.
  *
- * To be followed by es_user_code_leave(); after an error the end of the
+ * To be followed by es_user_code_leave(), which raises 25006, too, for code that
+ * has found a way to write; after an error the end of the
  * (sub)transaction restores identity and settings, but not the prohibition:
  * whoever catches errors without ending a subtransaction must call
  * es_user_code_leave() himself.

@@ -115,6 +115,46 @@ member_schemas(const EsJsonView *writer, const char *name, int len)
 }
 
 /*
+ * Do all alternatives of an "anyOf" or "oneOf" say something about a member?
+ */
+static bool
+alternatives_say(const JsonbValue *schema, const char *keyword, const char *name, int len)
+{
+	JsonbValue	alternatives;
+	JsonbValue	alternative;
+	EsJsonWalk	walk;
+
+	if (!es_json_get(schema, keyword, &alternatives) || !es_json_is_array(&alternatives))
+		return false;
+	es_json_walk_begin(&walk, &alternatives);
+	while (es_json_walk_next(&walk, &alternative))
+	{
+		if (add_saying(NIL, &alternative, name, len) == NIL)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Does the writer require a member, be it only sometimes, without saying in
+ * each case what it is?
+ */
+static bool
+may_be_anything(const EsJsonView *writer, const char *name, int len)
+{
+	ListCell   *lc;
+
+	foreach(lc, writer->schemas)
+	{
+		if (alternatives_say(lfirst(lc), "anyOf", name, len) ||
+			alternatives_say(lfirst(lc), "oneOf", name, len))
+			return false;
+	}
+	return es_json_view_requires(writer, name, len) ||
+		(writer->chosen != NULL && es_json_view_requires(writer->chosen, name, len));
+}
+
+/*
  * Compares what the reader says about a member with what the writer says.
  *
  * If that is nothing, some of the schemas may say something that hold for some
@@ -126,29 +166,23 @@ compare_member(EsJsonCompat *compat, const JsonbValue *rule, const EsJsonView *w
 			   const char *name, int len, const EsJsonPath *path)
 {
 	List	   *writers = member_schemas(writer, name, len);
-	bool		is_open = es_json_view_requires(writer, name, len);
 	EsJsonPath	here;
 	ListCell   *lc;
 
 	(void) name_path(&here, path, name, len);
-	if (writers != NIL || writer->is_partial)
+	if (writers != NIL || writer->is_partial || may_be_anything(writer, name, len))
 	{
 		es_json_compat_compare(compat, rule, writers, &here);
 		return;
 	}
-	if (writer->chosen != NULL)
+	if (writer->chosen == NULL)
+		return;
+	foreach(lc, writer->chosen->schemas)
 	{
-		foreach(lc, writer->chosen->schemas)
-		{
-			writers = add_saying(NIL, lfirst(lc), name, len);
-			if (writers == NIL)
-				continue;
+		writers = add_saying(NIL, lfirst(lc), name, len);
+		if (writers != NIL)
 			es_json_compat_compare(compat, rule, writers, &here);
-			is_open = false;
-		}
 	}
-	if (is_open)
-		es_json_compat_compare(compat, rule, NIL, &here);
 }
 
 /*

@@ -88,8 +88,8 @@ extern List *es_json_schema_check_all(const EsJsonSchema *schema,
  * never break.  Two things are taken as they are meant, not as they are
  * written: a property that the writer's schema does not name, and says nothing
  * about by additionalProperties or patternProperties, is taken to be left out
- * by the writer, so that adding an optional property breaks nothing; and
- * "format" is an annotation.  Raises what es_json_schema_compile raises.
+ * by the writer, so that adding an optional property breaks nothing (if it is
+ * required, it may be anything); and "format" is an annotation.  Raises what es_json_schema_compile raises.
  */
 extern List *es_json_schema_breaks(Jsonb *reader, Jsonb *writer, int max);
 

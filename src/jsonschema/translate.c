@@ -27,12 +27,21 @@
 #define MAX_OUTPUT		(1024 * 1024)
 #define NO_ATOM			(-1)
 
-/* An open group. */
+/* An open group; the outermost one is the whole pattern. */
 typedef struct Group
 {
 	int			start;			/* in the output */
 	bool		is_atom;		/* no lookaround */
+	int			capture;		/* its number, 0 if it has none */
+	int			branch;			/* the alternative that is being read */
 } Group;
+
+/* A group that can be referred to. */
+typedef struct Capture
+{
+	int			branch;			/* the alternative that it stands in */
+	bool		is_optional;	/* may be left out, as in "(a)?" */
+} Capture;
 
 typedef struct GroupName
 {
@@ -50,9 +59,13 @@ typedef struct Translator
 	int			size;
 	char	   *problem;		/* NULL while all is well */
 	int			atom;			/* where the last atom begins, or NO_ATOM */
-	Group		groups[MAX_NESTING];
+	Group		groups[MAX_NESTING + 1];
 	int			depth;
-	int			captures;
+	int			branches;		/* alternatives so far */
+	int			ncaptures;
+	Capture		captures[MAX_GROUPS + 1];
+	int			last_capture;	/* the last one that was closed */
+	int			last_capture_end;	/* in the output */
 	bool		has_lookaround;
 	bool		has_reference;
 	GroupName	names[MAX_GROUPS];
@@ -522,13 +535,31 @@ read_number(Translator *t)
 	return n;
 }
 
+/*
+ * Writes a reference to a group.
+ *
+ * With ECMA-262 a group that has taken no part matches the empty string, with
+ * PostgreSQL nothing does: the group must have taken part for sure.
+ */
 static bool
 put_reference(Translator *t, int number)
 {
-	if (number < 1 || number > t->captures)
+	bool		is_near = false;
+	int			i;
+
+	if (number < 1 || number > t->ncaptures || number > MAX_GROUPS)
 		return fail(t, "a reference to a group stands before the group, or there is none");
+	for (i = 0; i <= t->depth; i++)
+	{
+		if (t->groups[i].branch == t->captures[number].branch)
+			is_near = true;
+	}
+	if (!is_near || t->captures[number].is_optional)
+		return fail(t, "a reference is to a group that may have taken no part");
 	t->has_reference = true;
-	put_text(t, psprintf("(?:\\%d)", number));
+
+	/* A digit behind it would be taken for one of the number. */
+	put_text(t, psprintf(t->p < t->end && is_digit(*t->p) ? "(?:\\%d)" : "\\%d", number));
 	return true;
 }
 
@@ -604,6 +635,22 @@ translate_escape(Translator *t)
 	return true;
 }
 
+/*
+ * Numbers a group that can be referred to.
+ */
+static void
+number_group(Translator *t)
+{
+	int			number = ++t->ncaptures;
+
+	t->groups[t->depth].capture = number;
+	if (number <= MAX_GROUPS)
+	{
+		t->captures[number].branch = t->groups[t->depth - 1].branch;
+		t->captures[number].is_optional = false;
+	}
+}
+
 static bool
 open_group(Translator *t)
 {
@@ -613,14 +660,16 @@ open_group(Translator *t)
 
 	if (t->depth >= MAX_NESTING)
 		return fail(t, "its groups are nested too deeply");
-	group = &t->groups[t->depth++];
+	group = &t->groups[++t->depth];
 	group->start = t->len;
 	group->is_atom = true;
+	group->capture = 0;
+	group->branch = ++t->branches;
 	t->atom = NO_ATOM;
 	put(t, '(');
 	if (t->p >= t->end || *t->p != '?')
 	{
-		t->captures++;
+		number_group(t);
 		return true;
 	}
 	for (i = 0; i < (int) lengthof(lookarounds); i++)
@@ -644,7 +693,8 @@ open_group(Translator *t)
 			return fail(t, "it has too many groups");
 		if (!read_group_name(t, &t->names[t->nnames]))
 			return false;
-		t->names[t->nnames++].number = ++t->captures;
+		number_group(t);
+		t->names[t->nnames++].number = t->ncaptures;
 		return true;
 	}
 	return fail(t, "a group begins with what is not known");
@@ -653,11 +703,15 @@ open_group(Translator *t)
 static bool
 close_group(Translator *t)
 {
+	const Group *group = &t->groups[t->depth];
+
 	if (t->depth == 0)
 		return fail(t, "a parenthesis is closed that is not open");
 	t->depth--;
 	put(t, ')');
-	t->atom = t->groups[t->depth].is_atom ? t->groups[t->depth].start : NO_ATOM;
+	t->atom = group->is_atom ? group->start : NO_ATOM;
+	t->last_capture = group->capture;
+	t->last_capture_end = t->len;
 	return true;
 }
 
@@ -737,12 +791,17 @@ put_count(Translator *t, int min, int max)
 static bool
 translate_quantifier(Translator *t, pg_wchar c)
 {
+	bool		is_group = t->last_capture > 0 && t->last_capture <= MAX_GROUPS &&
+		t->last_capture_end == t->len;
+	int			min = c == '+' ? 1 : 0;
+
 	if (t->atom == NO_ATOM)
 		return fail(t, "a quantifier has nothing to repeat");
 	if (c == '{')
 	{
-		int			min = read_number(t);
-		int			max = min;
+		int			max;
+
+		max = min = read_number(t);
 
 		if (take(t, ','))
 			max = t->p < t->end && *t->p == '}' ? -1 : read_number(t);
@@ -753,6 +812,9 @@ translate_quantifier(Translator *t, pg_wchar c)
 	}
 	else
 		put(t, c);
+
+	if (is_group && min == 0)
+		t->captures[t->last_capture].is_optional = true;
 
 	/* Lazy or not, it matches or it does not. */
 	(void) take(t, '?');
@@ -777,6 +839,8 @@ translate_next(Translator *t)
 		case '{':
 			return translate_quantifier(t, c);
 		case '|':
+			t->groups[t->depth].branch = ++t->branches;
+			/* fall through */
 		case '^':
 		case '$':
 			t->atom = NO_ATOM;

@@ -70,7 +70,17 @@ es_batch_begin(const EsStore *store)
 
 	batch->tupdesc = es_batch_tupdesc(store);
 	batch->events = tuplestore_begin_heap(false, false, work_mem);
-	batch->upcaster = es_upcaster_begin(store);
+	if (es_types_have_upcasters(store))
+	{
+		MemoryContext previous;
+
+		batch->upcaster_context = AllocSetContextCreate(CurrentMemoryContext,
+														"event_store batch upcaster",
+														ALLOCSET_SMALL_SIZES);
+		previous = MemoryContextSwitchTo(batch->upcaster_context);
+		batch->upcaster = es_upcaster_begin(store);
+		MemoryContextSwitchTo(previous);
+	}
 	return batch;
 }
 
@@ -79,6 +89,8 @@ es_batch_end(EsBatch *batch)
 {
 	if (batch->events != NULL)
 		tuplestore_end(batch->events);
+	if (batch->upcaster_context != NULL)
+		MemoryContextDelete(batch->upcaster_context);
 	pfree(batch);
 }
 

@@ -145,6 +145,7 @@ typedef struct EsBatch
 								 * views, which read the log itself, and for
 								 * refreshes, which read nothing */
 	EsUpcaster *upcaster;		/* tells which are to be upcast; NULL: none */
+	MemoryContext upcaster_context; /* that it lives in */
 	bool		to_upcast;		/* is one of them? */
 } EsBatch;
 

@@ -163,7 +163,8 @@ read_registry(Oid schema, const SnapshotKey *key)
 		Relation	table = table_open(feed.table, AccessShareLock);
 
 		previous = MemoryContextSwitchTo(feed.context);
-		feed.upcaster = es_upcaster_begin_from(es_types_read(table, NULL));
+		feed.upcaster = es_upcaster_begin_from(es_types_read(table,
+															  GetCatalogSnapshot(feed.table)));
 		MemoryContextSwitchTo(previous);
 		table_close(table, AccessShareLock);
 		if (feed.upcaster != NULL)

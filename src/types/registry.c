@@ -231,7 +231,7 @@ es_types_read(Relation table, Snapshot snapshot)
 	scan = systable_beginscan(table, InvalidOid, false, snapshot, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		rows = lappend(rows, make_definition(tuple, RelationGetDescr(table),
-											 snapshot->snapshot_type == SNAPSHOT_HISTORIC_MVCC));
+											 HistoricSnapshotActive()));
 	systable_endscan(scan);
 	return rows;
 }

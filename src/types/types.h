@@ -57,9 +57,9 @@ typedef struct EsTypeDefinition
 } EsTypeDefinition;
 
 /*
- * Reads all rows of es_event_types that the snapshot shows, which may be a
- * historic one (then only what upcasting needs); the relation is open and
- * locked.  Returns a list of
+ * Reads all rows of es_event_types that the snapshot shows; NULL is that of
+ * catalogs, a historic one where WAL is decoded: then only what upcasting needs
+ * is read.  The relation is open and locked.  Returns a list of
  * EsTypeDefinition * in the current memory context.
  */
 extern List *es_types_read(Relation table, Snapshot snapshot);

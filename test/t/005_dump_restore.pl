@@ -62,6 +62,12 @@ COMMIT;
 SELECT es_save_snapshot('order-1', 1, '{"n": 1}'), es_save_snapshot('order-1', 2, '{"n": 2}'),
 	es_save_snapshot('order-1', 2, '[1, "zwei"]', 'other aggregate'), es_save_snapshot('early-7', 5, '{"early": true}');
 
+-- Event types; one event is of a version that nobody may append any more.
+SELECT es_register_event_type('Typed', json_schema => '{"type": "object"}');
+SELECT es_append('typed-1', 'Typed', '{"n": 1}');
+SELECT es_register_event_type('Typed', upcaster => $$ data || '{"v": 2}' $$, check_expression => $$ data ? 'v' $$);
+SELECT es_set_event_type_status('Typed', 1, 'retired');
+
 CREATE ROLE dump_reader LOGIN;
 CREATE ROLE "dump writer" LOGIN;
 CREATE ROLE dump_admin LOGIN;
@@ -128,6 +134,9 @@ SQL
 	succeeds($node, $db, "SELECT es_append('early-3', 'Early', '{\"pad\": \"0123456789\"}', event_id => md5('early 3 2')::uuid)",
 		'2', "$how: a retry of a restored event is known");
 	fails_with($node, $db, "UPDATE es_events SET data = '1'", 'PE006', "$how: events are immutable");
+	succeeds($node, $db, "SELECT schema_version, data FROM es_read_stream('typed-1')", '2|{"n": 1, "v": 2}', "$how: events are upcast");
+	fails_with($node, $db, "SELECT es_append('typed-1', 'Typed', '{}')", 'PE004', "$how: what is retired stays so");
+	fails_with($node, $db, "SELECT es_append('typed-1', 'Typed', '{}', schema_version => 2)", 'PE004', "$how: and checks are there");
 	store_is_sound($node, $db, "$how: and stays sound");
 	return;
 }

@@ -278,7 +278,7 @@ for my $case (
 	[ [ 'format=xml' ], qr/invalid value for option "format" of the feed: "xml"\nHINT:  Formats are json and cloudevents/ ],
 	[ [ 'format' ], qr/option "format" of the feed needs a value/ ],
 	[ [ 'tenants' ], qr/option "tenants" of the feed needs a value/ ],
-	[ [ 'formats=json' ], qr/the feed has no option "formats"\nHINT:  Options are "format", "categories", "event_types", "tenants" and "transactions"/ ],
+	[ [ 'formats=json' ], qr/the feed has no option "formats"\nHINT:  Options are "format", "categories", "event_types", "tenants", "transactions" and "upcast"/ ],
 	[ [ 'transactions', 'transactions=off' ], qr/option "transactions" of the feed is given twice/ ])
 {
 	my ($options, $expected) = @$case;

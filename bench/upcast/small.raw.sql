@@ -1,0 +1,2 @@
+\set stream random(1, 10000)
+SELECT * FROM es_read_stream('order-' || :stream, raw => true);
