@@ -227,6 +227,9 @@ SELECT * FROM es_upcast('Nonsense', 1, '{}');
 SELECT * FROM es_upcast('Nonsense', 3, '{}');
 SELECT * FROM es_upcast('Nonsense', 4, '{}');
 SELECT * FROM es_upcast('Nonsense', 5, '{}');
+INSERT INTO es_event_types (event_type, schema_version, owner, upcaster, settings) VALUES ('Nonsense', 9, current_user, 'data', '{role=none}'), ('Nonsense', 11, current_user, 'data', '{Session_Authorization=default}');
+SELECT * FROM es_upcast('Nonsense', 8, '{}');
+SELECT * FROM es_upcast('Nonsense', 10, '{}');
 \set VERBOSITY terse
 INSERT INTO es_event_types (event_type, schema_version, owner) VALUES ('Nonsense', 0, current_user);
 INSERT INTO es_event_types (event_type, schema_version, owner, status) VALUES ('Nonsense', 7, current_user, 'x');

@@ -97,6 +97,14 @@ es_user_code_apply_settings(List *settings)
 					 errmsg("\"%s\" is not a setting and its value", setting)));
 		strlcpy(name, setting, equals - setting + 1);
 
+		/* Who it runs as is not for a setting to say. */
+		if (pg_strcasecmp(name, "role") == 0 ||
+			pg_strcasecmp(name, "session_authorization") == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"%s\" must not be among the settings that users' code runs with",
+							name)));
+
 		/* Setting some of them is dear. */
 		current = GetConfigOption(name, true, false);
 		if (current != NULL && strcmp(current, equals + 1) == 0)

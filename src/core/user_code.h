@@ -40,7 +40,7 @@ extern Datum es_user_code_capture_settings(void);
 /*
  * Sets what a list of name=value says, to the end of the GUC level; settings
  * that have the value already are left alone, which is cheaper.  Raises 22023
- * for an element that is none.
+ * for an element that is none, or that would change who it is.
  */
 extern void es_user_code_apply_settings(List *settings);
 
