@@ -90,5 +90,14 @@ SELECT es_append('session-1', 'T', '2');
 SELECT es_state('session-1');
 SELECT version, count(*) OVER (PARTITION BY definition) AS of_the_same_definition FROM es_snapshots WHERE stream_id = 'session-1' ORDER BY 1;
 
+-- A query over many streams saves a snapshot of each, and does not fill the shared table of locks.
+SELECT es_create_aggregate('many', 'many', 'plain_evolve', snapshot_every => 1);
+SELECT count(es_append('many-' || i, 'T', '1')) FROM generate_series(1, 300) i;
+BEGIN;
+SELECT count(es_state('many-' || i)) FROM generate_series(1, 300) i;
+SELECT count(*) < 100 AS few, count(*) > 0 AS some FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory';
+COMMIT;
+SELECT count(*) FROM es_snapshots WHERE aggregate = 'many';
+
 \c :old_database
 DROP DATABASE regress_es_state_attacks;

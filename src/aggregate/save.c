@@ -61,6 +61,9 @@ static const char *const delete_old_sql =
 static const char *const delete_all_sql =
 	"DELETE FROM %s.es_snapshots WHERE aggregate = $1 AND definition IS NOT NULL";
 
+/* Locks that a transaction keeps to its end */
+#define MAX_KEPT_LOCKS		32
+
 /* ---------- statements ---------- */
 
 /*
@@ -292,36 +295,44 @@ can_save(void)
 }
 
 /*
- * Takes what must not be waited for: the right to save a snapshot of the
- * stream, and the lock on the table.
+ * May the transaction keep another lock that says that it has saved a snapshot?
+ * The shared table of locks has room for a few of each session, and a query
+ * over many streams may save one for each.  Where the lock is missing, those
+ * who come by find out when they try to save the same snapshot.
  */
 static bool
-try_locks(const EsFold *fold, const EsStreamKey *key)
+may_keep_lock(void)
 {
-	LOCKTAG		tag;
+	static uint64 transaction = 0;
+	static int	kept = 0;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key->hash >> 32),
-						 (uint32) key->hash, ES_LOCK_SNAPSHOT);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL &&
-		ConditionalLockRelationOid(fold->store.snapshots, RowExclusiveLock);
+	if (transaction != es_aggregate_transaction())
+	{
+		transaction = es_aggregate_transaction();
+		kept = 0;
+	}
+	return kept++ < MAX_KEPT_LOCKS;
 }
 
 /*
- * Saves a snapshot unless another session has done so, or is about to.
+ * Writes the snapshot unless another session has saved one; returns whether it
+ * did.  The caller has the right to save one of the stream.
  */
-static void
-save(EsFold *fold, const EsStreamKey *key, EsState *state)
+static bool
+save_if_due(EsFold *fold, const EsStreamKey *key, EsState *state)
 {
 	int			guc_level;
 	int64		newest;
+	bool		due;
 
 	/* Taking the locks also tells of what has changed meanwhile. */
-	if (!try_locks(fold, key) ||
+	if (!ConditionalLockRelationOid(fold->store.snapshots, RowExclusiveLock) ||
 		fold->entry->generation != es_aggregate_generation())
-		return;
+		return false;
 	newest = es_snapshot_find(fold, key, SnapshotSelf, PG_INT64_MAX, NULL);
-	if (newest < state->version &&
-		state->version - newest >= fold->entry->aggregate.snapshot_every)
+	due = newest < state->version &&
+		state->version - newest >= fold->entry->aggregate.snapshot_every;
+	if (due)
 	{
 		guc_level = NewGUCNestLevel();
 		(void) set_config_option("lock_timeout", "1", PGC_USERSET,
@@ -332,6 +343,24 @@ save(EsFold *fold, const EsStreamKey *key, EsState *state)
 		newest = state->version;
 	}
 	state->snapshot_version = newest;
+	return due;
+}
+
+/*
+ * Saves a snapshot unless another session has done so, or is about to; nothing
+ * is waited for.
+ */
+static void
+save(EsFold *fold, const EsStreamKey *key, EsState *state)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key->hash >> 32),
+						 (uint32) key->hash, ES_LOCK_SNAPSHOT);
+	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return;
+	if (!save_if_due(fold, key, state) || !may_keep_lock())
+		LockRelease(&tag, ExclusiveLock, false);
 }
 
 /*

@@ -253,6 +253,13 @@ outcomes_are($node, $db, \@cases);
 	fails_with($node, $db, "SELECT es_append('order-1', 'E', '1')", '22021', 'a tenant whose bytes are no text');
 	fails_with($node, $db, "INSERT INTO es_events (stream_id, event_type, data) VALUES ('order-1', 'E', '1')", '22021', 'nor for an INSERT');
 }
+for my $setting (qw(correlation_id causation_id user_id))
+{
+	local $ENV{PGOPTIONS} = "-c event_store.$setting=a\xff";
+	fails_with($node, $db, "SELECT es_append('order-1', 'E', '1')", '22021', "a $setting whose bytes are no text");
+	fails_with($node, $db, "INSERT INTO es_events (stream_id, event_type, data) VALUES ('order-1', 'E', '1')", '22021', 'nor for an INSERT');
+	succeeds($node, $db, "BEGIN; SET LOCAL event_store.$setting = ''; SELECT es_append('metadata-1', 'E', '1'); ROLLBACK", '1', 'but another value will do');
+}
 is(contents($node, $db), $contents, 'the store is unchanged after all of it');
 store_is_sound($node, $db, 'and sound');
 
@@ -370,7 +377,8 @@ DO $$
 DECLARE
 	f text;
 BEGIN
-	FOR f IN SELECT oid::regprocedure::text FROM pg_proc WHERE proname ~ '^es_' AND prosqlbody IS NOT NULL LOOP
+	-- One goes with another; the names are those of before.
+	FOREACH f IN ARRAY ARRAY(SELECT oid::regprocedure::text FROM pg_proc WHERE proname ~ '^es_' AND prosqlbody IS NOT NULL) LOOP
 		EXECUTE format('DROP FUNCTION IF EXISTS %s CASCADE', f);
 	END LOOP;
 END $$;
