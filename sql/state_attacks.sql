@@ -99,5 +99,26 @@ SELECT count(*) < 100 AS few, count(*) > 0 AS some FROM pg_locks WHERE pid = pg_
 COMMIT;
 SELECT count(*) FROM es_snapshots WHERE aggregate = 'many';
 
+-- A composite type that changes below states that are kept, on its own and in an array.
+CREATE TYPE pair AS (a int, b text);
+CREATE FUNCTION pair_step(pair, es_event) RETURNS pair LANGUAGE sql AS $$ SELECT (coalesce($1.a::int, 0) + 1, 'x')::pair $$;
+CREATE FUNCTION pairs_step(pair[], es_event) RETURNS pair[] LANGUAGE sql AS $$ SELECT $1 || ($2.version::int, 'x')::pair $$;
+CREATE AGGREGATE pair_of(es_event) (SFUNC = pair_step, STYPE = pair);
+CREATE AGGREGATE pairs_of(es_event) (SFUNC = pairs_step, STYPE = pair[], INITCOND = '{}');
+SELECT es_create_aggregate('pair', 'pairs', 'pair_of', snapshot_every => 2);
+SELECT es_create_aggregate('pairs', 'pairs', 'pairs_of', snapshot_every => 2);
+SELECT count(es_append('pairs-1', 'T', '1')) FROM generate_series(1, 2);
+SELECT es_state('pairs-1', aggregate => 'pair'), es_state('pairs-1', aggregate => 'pairs') FROM generate_series(1, 2);
+SELECT es_state('pairs-1', aggregate => 'pair'), es_state('pairs-1', aggregate => 'pairs');
+ALTER TYPE pair ALTER ATTRIBUTE a TYPE text;
+SELECT es_state('pairs-1', aggregate => 'pair'), es_state('pairs-1', aggregate => 'pairs');
+BEGIN;
+ALTER TYPE pair ADD ATTRIBUTE c int;
+CREATE OR REPLACE FUNCTION pair_step(pair, es_event) RETURNS pair LANGUAGE sql AS $$ SELECT (coalesce($1.a::int, 0) + 1, 'x', 3)::pair $$;
+CREATE OR REPLACE FUNCTION pairs_step(pair[], es_event) RETURNS pair[] LANGUAGE sql AS $$ SELECT $1 || ($2.version::int, 'x', 3)::pair $$;
+COMMIT;
+SELECT es_append('pairs-1', 'T', '1');
+SELECT es_state('pairs-1', aggregate => 'pair'), es_state('pairs-1', aggregate => 'pairs');
+
 \c :old_database
 DROP DATABASE regress_es_state_attacks;

@@ -25,6 +25,7 @@
 #include "common/sha2.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -64,19 +65,19 @@ add_function(StringInfo buf, Oid function)
 														ObjectIdGetDatum(function))));
 }
 
+static void add_type(StringInfo buf, Oid type);
+
 /*
- * Appends a type, and the columns that it has.
+ * Appends the columns of a composite type, which may change: states that are
+ * kept have them as they were.
  */
 static void
-add_type(StringInfo buf, Oid type)
+add_columns(StringInfo buf, Oid type)
 {
-	TupleDesc	desc;
+	TupleDesc	desc = lookup_rowtype_tupdesc(type, -1);
 	int			i;
 
-	add_part(buf, format_type_be_qualified(type));
-	if (!type_is_rowtype(type) || type == RECORDOID)
-		return;
-	desc = lookup_rowtype_tupdesc_domain(type, -1, false);
+	es_aggregate_watch(get_typ_typrelid(type));
 	for (i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -84,9 +85,38 @@ add_type(StringInfo buf, Oid type)
 		if (att->attisdropped)
 			continue;
 		add_part(buf, NameStr(att->attname));
-		add_part(buf, format_type_be_qualified(att->atttypid));
+		add_type(buf, att->atttypid);
 	}
 	ReleaseTupleDesc(desc);
+}
+
+/*
+ * Appends a type, and what it is made of.
+ */
+static void
+add_type(StringInfo buf, Oid type)
+{
+	check_stack_depth();
+	add_part(buf, format_type_be_qualified(type));
+	switch (get_typtype(type))
+	{
+		case TYPTYPE_COMPOSITE:
+			add_columns(buf, type);
+			break;
+		case TYPTYPE_DOMAIN:
+			add_type(buf, getBaseType(type));
+			break;
+		case TYPTYPE_RANGE:
+			add_type(buf, get_range_subtype(type));
+			break;
+		case TYPTYPE_MULTIRANGE:
+			add_type(buf, get_multirange_range(type));
+			break;
+		default:
+			if (OidIsValid(get_element_type(type)))
+				add_type(buf, get_element_type(type));
+			break;
+	}
 }
 
 /*

@@ -68,6 +68,12 @@ extern void es_aggregate_check_usable(const EsAggregate *aggregate);
  */
 extern void es_aggregate_invalidate(const EsStore *store);
 
+/*
+ * Makes changes of a composite type, by the OID of its relation, changes of
+ * the aggregates.
+ */
+extern void es_aggregate_watch(Oid relid);
+
 /* Returns the OID of es_aggregates. */
 extern Oid	es_aggregate_table(const EsStore *store);
 

@@ -63,6 +63,7 @@ static struct
 	uint64		upcast;			/* fingerprint of the upcasters */
 	List	   *entries;		/* of EsAggregateEntry *, TopMemoryContext */
 	List	   *retired;		/* those that are not current */
+	List	   *watched;		/* OIDs, see es_aggregate_watch() */
 } registry;
 
 static void
@@ -75,7 +76,8 @@ make_stale(void)
 static void
 relation_changed(Datum arg, Oid relid)
 {
-	if (relid == registry.table || !OidIsValid(relid))
+	if (relid == registry.table || !OidIsValid(relid) ||
+		list_member_oid(registry.watched, relid))
 	{
 		make_stale();
 		es_cache_clear();
@@ -131,6 +133,15 @@ uint64
 es_aggregate_transaction(void)
 {
 	return registry.transaction;
+}
+
+void
+es_aggregate_watch(Oid relid)
+{
+	MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
+
+	registry.watched = list_append_unique_oid(registry.watched, relid);
+	MemoryContextSwitchTo(previous);
 }
 
 Oid
