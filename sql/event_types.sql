@@ -237,6 +237,12 @@ INSERT INTO es_event_types (event_type, schema_version, owner, status) VALUES ('
 DELETE FROM es_event_types WHERE event_type = 'Nonsense';
 SELECT * FROM es_upcast('Nonsense', 1, '{}');
 
+-- Versions come to an end.
+BEGIN;
+SELECT es_register_event_type('Last', 2147483647);
+SELECT es_register_event_type('Last');
+ROLLBACK;
+
 -- A rollback takes it back, in this session too.
 BEGIN;
 SELECT es_register_event_type('Fleeting', json_schema => 'false');

@@ -213,6 +213,11 @@ INSERT INTO changes (what, writer, reader) VALUES
   ('required, alternatives', '{"required": ["a"], "anyOf": [{"properties": {"a": {"type": "string"}}}]}', '{"properties": {"a": {"type": "string"}}}'),
   ('several', '{"properties": {"a": {"properties": {"b": {"type": "string"}}}}}', '{"properties": {"a": {"required": ["c"], "properties": {"b": {"type": "null"}}}}, "required": ["a"]}');
 SELECT what, b FROM changes LEFT JOIN es_json_schema_breaks(reader, writer) b ON true ORDER BY id, b COLLATE "C";
+-- Parts that are referred to from several places multiply.
+WITH s AS (SELECT jsonb_build_object('$ref', '#/$defs/0', '$defs', jsonb_object_agg(n, CASE WHEN n < 60 THEN
+    jsonb_build_object('properties', jsonb_build_object('a', jsonb_build_object('$ref', '#/$defs/' || n + 1), 'b', jsonb_build_object('$ref', '#/$defs/' || n + 1)))
+    ELSE '{"type": "integer"}' END)) AS s FROM generate_series(0, 60) n)
+SELECT right(b, 90) AS b FROM s, es_json_schema_breaks(s || '{"minimum": 0}', s || '{"minimum": 1}') b;
 -- No schema breaks with itself, or with true and false where these cannot.
 SELECT count(*) FROM changes, unnest(ARRAY[reader, writer]) s, es_json_schema_breaks(s, s);
 SELECT count(*) FROM changes, unnest(ARRAY[reader, writer]) s, es_json_schema_breaks('true', s);

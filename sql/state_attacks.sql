@@ -38,7 +38,7 @@ BEGIN
   RETURN 'no error';
 EXCEPTION WHEN others THEN
   -- the message is another one where PostgreSQL refuses it by itself
-  RETURN CASE WHEN SQLSTATE IN ('25006', '25001', '55P02') THEN 'refused' ELSE SQLSTATE || ' ' || SQLERRM END;
+  RETURN CASE WHEN SQLSTATE IN ('25006', '25001', '55P02', '0A000') THEN 'refused' ELSE SQLSTATE || ' ' || SQLERRM END;
 END $$;
 SELECT code_of('SELECT es_state(''reset-1'')'), code_of('SELECT es_state(''reset-2'')'), code_of('SELECT es_state(''reset-3'')');
 SELECT code_of('SELECT es_execute(''reset-4'', ''{"before": "RESET transaction_read_only"}'')');

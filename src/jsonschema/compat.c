@@ -13,7 +13,9 @@
  *	  list, one that is strict enough will do.
  *
  *	  In recursive schemas a pair is taken to be compatible while it is being
- *	  compared: what breaks shows where it stands.
+ *	  compared: what breaks shows where it stands.  Schemas that refer to their
+ *	  parts from several places can make more pairs than there is time or memory
+ *	  for; then the comparison says that it cannot tell.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +27,9 @@
 
 #include "jsonschema/compat.h"
 #include "jsonschema/uri.h"
+
+/* So many pairs of subschemas are compared. */
+#define MAX_COMPARISONS	(2 * ES_JSON_SCHEMA_MAX_NODES)
 
 static void add_schema(EsJsonView *view, const JsonbValue *schema, const JsonbValue *root);
 
@@ -357,6 +362,13 @@ es_json_compat_compare(EsJsonCompat *compat, const JsonbValue *reader, List *wri
 	CHECK_FOR_INTERRUPTS();
 	if (list_length(compat->breaks) >= compat->max)
 		return;
+	if (--*compat->left < 0)
+	{
+		es_json_compat_break(compat, path, "cannot tell, as comparing the schemas takes more than %d comparisons",
+							 MAX_COMPARISONS);
+		compat->max = list_length(compat->breaks);
+		return;
+	}
 	writer_view = palloc0(sizeof(EsJsonView));
 	foreach(lc, writers)
 	{
@@ -423,6 +435,7 @@ es_json_schema_breaks(Jsonb *reader, Jsonb *writer, int max)
 	MemoryContext own = AllocSetContextCreate(caller, "JSON schema comparison",
 											  ALLOCSET_DEFAULT_SIZES);
 	EsJsonCompat compat;
+	int			left = MAX_COMPARISONS;
 	JsonbValue	reader_value;
 	JsonbValue	writer_value;
 	List	   *result = NIL;
@@ -436,6 +449,7 @@ es_json_schema_breaks(Jsonb *reader, Jsonb *writer, int max)
 
 	memset(&compat, 0, sizeof(compat));
 	compat.max = max;
+	compat.left = &left;
 	es_json_root(reader, &reader_value);
 	es_json_root(writer, &writer_value);
 	get_root(reader, &compat.reader_root);

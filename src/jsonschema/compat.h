@@ -36,6 +36,7 @@ typedef struct EsJsonCompat
 	JsonbValue	writer_root;
 	bool		same_roots;
 	const EsJsonPair *pairs;
+	int		   *left;			/* comparisons that may still be made */
 	List	   *breaks;			/* of char * */
 	int			max;
 } EsJsonCompat;

@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -397,10 +398,17 @@ choose_version(EsTypes *types, FunctionCallInfo fcinfo, const char *event_type,
 	EsTypeVersion *newest = es_types_find_newest(types, event_type,
 												 strlen(event_type));
 	EsTypeVersion *version;
-	int32		next = newest == NULL ? 1 : newest->row->schema_version + 1;
+	int32		next = 1;
 	int32		wanted;
 
 	*replace = false;
+	if (newest != NULL &&
+		pg_add_s32_overflow(newest->row->schema_version, 1, &next) &&
+		PG_ARGISNULL(ARG_VERSION))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("event type \"%s\" has the greatest version that there can be",
+						event_type)));
 	if (PG_ARGISNULL(ARG_VERSION))
 		return next;
 	wanted = get_version(fcinfo);
