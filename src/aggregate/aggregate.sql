@@ -34,6 +34,9 @@ AS 'MODULE_PATHNAME', 'es_drop_aggregate';
 COMMENT ON FUNCTION es_drop_aggregate(text) IS
   'drops an aggregate and the snapshots that it has saved; the events stay';
 
+-- What reads states runs functions of users, which may do what the leader of a
+-- parallel plan must not (in CREATE TABLE AS even PL/pgSQL's RETURN), and may
+-- save snapshots: PARALLEL UNSAFE.
 CREATE FUNCTION es_state(
   stream_id   text,
   at_version  bigint      DEFAULT NULL,
@@ -41,7 +44,7 @@ CREATE FUNCTION es_state(
   at_position bigint      DEFAULT NULL,
   aggregate   text        DEFAULT NULL
 ) RETURNS jsonb
-LANGUAGE C STABLE PARALLEL RESTRICTED
+LANGUAGE C STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'es_state';
 COMMENT ON FUNCTION es_state(text, bigint, timestamptz, bigint, text) IS
   'the state of a stream, now or at a version, time or position; NULL when it had no events';
@@ -54,7 +57,7 @@ CREATE FUNCTION es_states(
   after_stream text        DEFAULT NULL,
   max_count    bigint      DEFAULT NULL
 ) RETURNS TABLE (stream_id text, version bigint, state jsonb)
-LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 1000
 AS 'MODULE_PATHNAME', 'es_states';
 COMMENT ON FUNCTION es_states(text, text, timestamptz, bigint, text, bigint) IS
   'the states of the streams of a category, in the order of their ids, now or at a time or position';
@@ -74,7 +77,7 @@ CREATE FUNCTION es_history(
   state       jsonb,
   changes     jsonb
 )
-LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 100
+LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100
 AS 'MODULE_PATHNAME', 'es_history';
 COMMENT ON FUNCTION es_history(text, bigint, bigint, text) IS
   'the events of a stream, each with the state after it and what it changed (see es_json_diff)';
