@@ -120,5 +120,14 @@ COMMIT;
 SELECT es_append('pairs-1', 'T', '1');
 SELECT es_state('pairs-1', aggregate => 'pair'), es_state('pairs-1', aggregate => 'pairs');
 
+-- A session that reads its first state above a Gather, where no snapshot of the transaction can be taken.
+CREATE TABLE ids AS SELECT 'many-' || i % 3 + 1 AS id FROM generate_series(1, 10000) i;
+ANALYZE ids;
+\c
+SET client_min_messages = warning;
+SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 2;
+CREATE TABLE of_ids AS SELECT id, n, es_state(id) AS state FROM (SELECT id, count(*) AS n FROM ids GROUP BY id) x;
+SELECT * FROM of_ids ORDER BY id;
+
 \c :old_database
 DROP DATABASE regress_es_state_attacks;

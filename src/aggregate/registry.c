@@ -263,7 +263,7 @@ read_table(const EsStore *store)
 	registry.table = es_aggregate_table(store);
 	relation = table_open(registry.table, AccessShareLock);
 	generation = registry.generation;
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot = RegisterSnapshot(GetCatalogSnapshot(registry.table));
 	scan = systable_beginscan(relation, InvalidOid, false, snapshot, 0, NULL);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		entries = lappend(entries, make_entry(tuple, RelationGetDescr(relation)));
