@@ -39,7 +39,7 @@ workload_execute() {
 			sql -f execute/prepare.sql >/dev/null
 			compare "against es_append alone" "$([ "$clients" -eq 8 ] && echo 0.5 || echo -)" 1 \
 				"pgbench_slice execute/append.sql" "pgbench_slice execute/execute.sql"
-			compare "against three round trips" "$([ "$clients" -eq 8 ] && [ "$sync" = off ] && echo 2 || echo -)" 1 \
+			compare "against three round trips" "$([ "$clients" -eq 8 ] && echo 2 || echo -)" 1 \
 				"pgbench_slice execute/three.sql" "pgbench_slice execute/execute.sql"
 		done
 	done
