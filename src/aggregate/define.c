@@ -19,6 +19,7 @@
 #include "utils/regproc.h"
 
 #include "aggregate/fold.h"
+#include "catalog/statement.h"
 #include "core/compat.h"
 #include "core/names.h"
 
@@ -148,8 +149,8 @@ write_row(const EsStore *store, const char *sql, Row *row, const char *name)
 	const EsAggregate *aggregate;
 
 	SPI_connect();
-	(void) es_aggregate_execute(store, sql, N_COLUMNS, column_types,
-								row->values, row->nulls);
+	(void) es_catalog_execute(store, sql, N_COLUMNS, column_types,
+							  row->values, row->nulls, false);
 	SPI_finish();
 	aggregate = es_aggregate_lookup(store, name);
 	if (aggregate != NULL)
@@ -290,7 +291,8 @@ es_drop_aggregate(PG_FUNCTION_ARGS)
 	(void) es_snapshot_delete(&store, name);
 	values[0] = CStringGetTextDatum(name);
 	SPI_connect();
-	(void) es_aggregate_execute(&store, delete_sql, 1, types, values, NULL);
+	(void) es_catalog_execute(&store, delete_sql, 1, types, values, NULL,
+							  false);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -246,14 +246,6 @@ extern void es_snapshot_write(EsFold *fold, const EsStreamKey *key,
 /* Deletes the snapshots that folds of the aggregate have saved. */
 extern int64 es_snapshot_delete(const EsStore *store, const char *aggregate);
 
-/*
- * Runs a statement on the room's tables as the owner of the extension; the
- * caller is connected to SPI.  Returns the number of rows.
- */
-extern uint64 es_aggregate_execute(const EsStore *store, const char *sql,
-								   int nargs, Oid *types, Datum *values,
-								   const char *nulls);
-
 /* Saves a snapshot if it is time for one; see es_fold_keep(). */
 extern void es_snapshot_save(EsFold *fold, const EsStreamKey *key,
 							 EsState *state);

@@ -39,11 +39,9 @@
 #include "utils/snapmgr.h"
 
 #include "aggregate/fold.h"
+#include "catalog/statement.h"
 #include "core/compat.h"
 #include "core/locks.h"
-
-/* In which nobody can have planted anything */
-#define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
 
 /* One that was saved by hand stays. */
 static const char *const insert_sql =
@@ -53,9 +51,9 @@ static const char *const insert_sql =
 	" WHERE s.definition IS NOT NULL";
 
 static const char *const delete_old_sql =
-	"DELETE FROM %1$s.es_snapshots s WHERE s.tenant_id = $1 AND s.stream_id = $2 AND s.aggregate = $3"
+	"DELETE FROM %s.es_snapshots s WHERE s.tenant_id = $1 AND s.stream_id = $2 AND s.aggregate = $3"
 	" AND s.definition IS NOT NULL AND (s.definition <> $4 OR $5 > 0 AND s.version NOT IN"
-	" (SELECT k.version FROM %1$s.es_snapshots k WHERE k.tenant_id = $1 AND k.stream_id = $2"
+	" (SELECT k.version FROM %s.es_snapshots k WHERE k.tenant_id = $1 AND k.stream_id = $2"
 	" AND k.aggregate = $3 AND k.definition = $4 ORDER BY k.version DESC LIMIT $5))";
 
 static const char *const delete_all_sql =
@@ -63,91 +61,6 @@ static const char *const delete_all_sql =
 
 /* Locks that a transaction keeps to its end */
 #define MAX_KEPT_LOCKS		32
-
-/* ---------- statements ---------- */
-
-/*
- * A statement, prepared.
- */
-typedef struct Prepared
-{
-	const char *sql;			/* its address is the key */
-	Oid			namespace_oid;
-	char	   *schema;
-	SPIPlanPtr	plan;
-} Prepared;
-
-static List *statements = NIL;	/* of Prepared *, in TopMemoryContext */
-
-/*
- * Returns the saved plan of a statement, made anew when the schema has changed.
- */
-static SPIPlanPtr
-get_plan(const EsStore *store, const char *sql, int nargs, Oid *types)
-{
-	const char *schema = quote_identifier(get_namespace_name(store->namespace_oid));
-	Prepared   *prepared = NULL;
-	MemoryContext previous;
-	ListCell   *lc;
-	SPIPlanPtr	plan;
-
-	foreach(lc, statements)
-	{
-		if (((Prepared *) lfirst(lc))->sql == sql)
-			prepared = lfirst(lc);
-	}
-	if (prepared != NULL && prepared->plan != NULL &&
-		prepared->namespace_oid == store->namespace_oid &&
-		strcmp(prepared->schema, schema) == 0)
-		return prepared->plan;
-
-	plan = SPI_prepare(psprintf(sql, schema), nargs, types);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare \"%s\": %s", sql,
-			 SPI_result_code_string(SPI_result));
-	SPI_keepplan(plan);
-
-	previous = MemoryContextSwitchTo(TopMemoryContext);
-	if (prepared == NULL)
-	{
-		prepared = palloc0(sizeof(Prepared));
-		prepared->sql = sql;
-		statements = lappend(statements, prepared);
-	}
-	if (prepared->plan != NULL)
-		SPI_freeplan(prepared->plan);
-	if (prepared->schema != NULL)
-		pfree(prepared->schema);
-	prepared->plan = plan;
-	prepared->schema = pstrdup(schema);
-	prepared->namespace_oid = store->namespace_oid;
-	MemoryContextSwitchTo(previous);
-	return plan;
-}
-
-uint64
-es_aggregate_execute(const EsStore *store, const char *sql, int nargs,
-					 Oid *types, Datum *values, const char *nulls)
-{
-	Oid			userid;
-	int			sec_context;
-	int			guc_level = NewGUCNestLevel();
-	int			result;
-
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(store->owner,
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	(void) set_config_option("search_path", SAFE_SEARCH_PATH, PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	result = SPI_execute_plan(get_plan(store, sql, nargs, types), values,
-							  nulls, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not execute \"%s\": %s", sql,
-			 SPI_result_code_string(result));
-	AtEOXact_GUC(false, guc_level);
-	SetUserIdAndSecContext(userid, sec_context);
-	return SPI_processed;
-}
 
 /* ---------- finding ---------- */
 
@@ -257,14 +170,14 @@ es_snapshot_write(EsFold *fold, const EsStreamKey *key, const EsState *state)
 	values[2] = Int64GetDatum(state->version);
 	values[3] = CStringGetTextDatum(aggregate->name);
 	values[5] = UUIDPGetDatum(&aggregate->definition);
-	(void) es_aggregate_execute(&fold->store, insert_sql, 6, insert_types,
-								values, NULL);
+	(void) es_catalog_execute(&fold->store, insert_sql, 6, insert_types,
+								values, NULL, false);
 
 	values[2] = values[3];
 	values[3] = values[5];
 	values[4] = Int32GetDatum(aggregate->keep);
-	(void) es_aggregate_execute(&fold->store, delete_old_sql, 5, delete_types,
-								values, NULL);
+	(void) es_catalog_execute(&fold->store, delete_old_sql, 5, delete_types,
+								values, NULL, false);
 	SPI_finish();
 }
 
@@ -277,8 +190,8 @@ es_snapshot_delete(const EsStore *store, const char *aggregate)
 
 	SPI_connect();
 	values[0] = CStringGetTextDatum(aggregate);
-	deleted = (int64) es_aggregate_execute(store, delete_all_sql, 1, types,
-										   values, NULL);
+	deleted = (int64) es_catalog_execute(store, delete_all_sql, 1, types,
+										   values, NULL, false);
 	SPI_finish();
 	return deleted;
 }

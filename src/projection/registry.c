@@ -37,6 +37,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "catalog/statement.h"
 #include "core/compat.h"
 #include "core/locks.h"
 #include "projection/projection.h"
@@ -45,20 +46,6 @@
 PG_FUNCTION_INFO_V1(es_projection_definitions_changed);
 
 #define TABLE	"es_projection_definitions"
-
-/* In which nobody can have planted anything; the workers have it anyway. */
-#define SAFE_SEARCH_PATH	"pg_catalog, pg_temp"
-
-/*
- * A statement on the registry's tables, prepared.
- */
-typedef struct CachedStatement
-{
-	const char *sql;			/* with %s; its address is the key */
-	Oid			namespace_oid;
-	char	   *schema;
-	SPIPlanPtr	plan;
-} CachedStatement;
 
 /*
  * What this process knows; everything in TopMemoryContext or children of it.
@@ -73,7 +60,6 @@ static struct
 	List	   *reading;		/* those that are being read */
 	List	   *result;			/* the same as EsProjection *, for callers */
 	List	   *retired;		/* pinned entries that are not current */
-	List	   *statements;		/* of CachedStatement * */
 	uint64		last_serial;
 } registry;
 
@@ -170,114 +156,26 @@ free_retired(void)
 static bool writing = false;
 
 /*
- * Returns sql with the schema in place of each %s.
- */
-static char *
-put_schema(const char *sql, const char *schema)
-{
-	StringInfoData buf;
-	const char *at = sql;
-	const char *next;
-
-	initStringInfo(&buf);
-	while ((next = strstr(at, "%s")) != NULL)
-	{
-		appendBinaryStringInfo(&buf, at, next - at);
-		appendStringInfoString(&buf, schema);
-		at = next + 2;
-	}
-	appendStringInfoString(&buf, at);
-	return buf.data;
-}
-
-/*
- * Returns the saved plan of a statement, made anew when the schema has changed.
- */
-static SPIPlanPtr
-get_plan(const EsStore *store, const char *sql, int nargs, Oid *types)
-{
-	const char *schema = quote_identifier(get_namespace_name(store->namespace_oid));
-	CachedStatement *statement = NULL;
-	MemoryContext previous;
-	ListCell   *lc;
-	SPIPlanPtr	plan;
-
-	foreach(lc, registry.statements)
-	{
-		CachedStatement *candidate = lfirst(lc);
-
-		if (candidate->sql == sql)
-			statement = candidate;
-	}
-	if (statement != NULL && statement->plan != NULL &&
-		statement->namespace_oid == store->namespace_oid &&
-		strcmp(statement->schema, schema) == 0)
-		return statement->plan;
-
-	plan = SPI_prepare(put_schema(sql, schema), nargs, types);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare \"%s\": %s", sql,
-			 SPI_result_code_string(SPI_result));
-	SPI_keepplan(plan);
-
-	previous = MemoryContextSwitchTo(TopMemoryContext);
-	if (statement == NULL)
-	{
-		statement = palloc0(sizeof(CachedStatement));
-		statement->sql = sql;
-		registry.statements = lappend(registry.statements, statement);
-	}
-	if (statement->plan != NULL)
-		SPI_freeplan(statement->plan);
-	if (statement->schema != NULL)
-		pfree(statement->schema);
-	statement->plan = plan;
-	statement->schema = pstrdup(schema);
-	statement->namespace_oid = store->namespace_oid;
-	MemoryContextSwitchTo(previous);
-	return plan;
-}
-
-/*
- * Runs a statement of ours, as the owner of the extension and with a safe
- * search_path.
+ * Runs a statement of ours; what it writes to the registry is no restore.
  */
 static uint64
 execute(const EsStore *store, const char *sql, int nargs, Oid *types,
 		Datum *values, const char *nulls, bool read_only)
 {
-	Oid			userid;
-	int			sec_context;
-	int			guc_level = NewGUCNestLevel();
-	int			result;
-	SPIPlanPtr	plan;
+	uint64		processed;
 
 	writing = !read_only;
-	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(store->owner,
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	if (strcmp(namespace_search_path, SAFE_SEARCH_PATH) != 0)
-		(void) set_config_option("search_path", SAFE_SEARCH_PATH,
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-								 true, 0, false);
-
 	PG_TRY();
 	{
-		plan = get_plan(store, sql, nargs, types);
-		result = SPI_execute_plan(plan, values, nulls, read_only, 0);
-		if (result < 0)
-			elog(ERROR, "could not execute \"%s\": %s", sql,
-				 SPI_result_code_string(result));
+		processed = es_catalog_execute(store, sql, nargs, types, values, nulls,
+									   read_only);
 	}
 	PG_FINALLY();
 	{
 		writing = false;
 	}
 	PG_END_TRY();
-
-	AtEOXact_GUC(false, guc_level);
-	SetUserIdAndSecContext(userid, sec_context);
-	return SPI_processed;
+	return processed;
 }
 
 uint64
