@@ -111,6 +111,7 @@ SELECT count(es_append('pairs-1', 'T', '1')) FROM generate_series(1, 2);
 SELECT es_state('pairs-1', aggregate => 'pair'), es_state('pairs-1', aggregate => 'pairs') FROM generate_series(1, 2);
 SELECT es_state('pairs-1', aggregate => 'pair'), es_state('pairs-1', aggregate => 'pairs');
 ALTER TYPE pair ALTER ATTRIBUTE a TYPE text;
+DISCARD PLANS;      -- PostgreSQL 18 keeps those of SQL functions, and does not notice
 SELECT es_state('pairs-1', aggregate => 'pair'), es_state('pairs-1', aggregate => 'pairs');
 BEGIN;
 ALTER TYPE pair ADD ATTRIBUTE c int;
