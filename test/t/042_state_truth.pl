@@ -151,7 +151,7 @@ BEGIN
       WHEN 5 THEN PERFORM es_alter_aggregate((ARRAY['plpgsql', 'sql', 'total'])[1 + floor(random() * 3)::int], snapshot_every => 2 + floor(random() * 20)::int, keep => floor(random() * 4)::int);
     END CASE;
     COMMIT;
-    PERFORM pg_sleep(0.02);
+    PERFORM es_wait_for_log('10 s');   -- lets the others come in between
   END LOOP;
   INSERT INTO app.done VALUES (who, 'changes', n);
 END $$;
