@@ -10,6 +10,7 @@ END {
 	if (wrong_rows > 0)
 		exit 1
 	split("#b9a36a #7fa08a #b08a9e #8f8f8f #c79a7b #92a5b5 #a59a86 #9b9bb8 #6f8a8a", muted, " ")
+	bar_label = 70
 	split("7,3 2,2 8,3,2,3 4,3 1,3 10,3", dashes, " ")
 	width = 740
 	for (r = 1; r <= runs; r++) {
@@ -39,7 +40,7 @@ function begin_figure(title, subtitle) {
 	put_text(16, 45, subtitle, "start", 12, "#555555", "")
 }
 
-function end_figure(r, name, height,    file, text) {
+function end_figure(r, name, height,    file) {
 	file = directory "/" name (r > 1 ? "-" run_file[r] : "") ".svg"
 	printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" font-family=\"system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif\">\n", \
 		width, height, width, height >file
@@ -183,7 +184,7 @@ function bar_group(title) {
 }
 
 # Draws them from y on; returns where they end.
-function draw_bars(y, unit,    g, p, n, i, left, room, x0, top, s) {
+function draw_bars(y, unit,    g, p, n, i, left, room, x0, s) {
 	left = 16 + label_width()
 	room = (width - 16 - left - (bar_panels - 1) * 20) / bar_panels
 	for (g = 1; g <= bar_groups; g++) {
@@ -195,7 +196,7 @@ function draw_bars(y, unit,    g, p, n, i, left, room, x0, top, s) {
 			put_text(left - 8, y + 12, s, "end", 12, ink(s), weight(s))
 			for (p = 1; p <= bar_panels; p++) {
 				x0 = left + (p - 1) * (room + 20)
-				draw_bar(x0, y, room - 64, bar_point[g, p], s, bar_scale(g))
+				draw_bar(x0, y, room - bar_label, bar_point[g, p], s, bar_scale(g))
 			}
 			y += 18
 		}
@@ -228,10 +229,10 @@ function draw_axis(left, room, y, most_value, unit,    p, x0, v, step) {
 	step = round_step(most_value, bar_panels > 1 ? 3 : 5)
 	for (p = 1; p <= bar_panels; p++) {
 		x0 = left + (p - 1) * (room + 20)
-		put_line(x0, y, x0 + room - 64, y, "#888888", 1, "")
+		put_line(x0, y, x0 + room - bar_label, y, "#888888", 1, "")
 		for (v = 0; v <= most_value * 1.001; v += step) {
-			put_line(x0 + (room - 64) * v / most_value, y, x0 + (room - 64) * v / most_value, y + 4, "#888888", 1, "")
-			put_text(x0 + (room - 64) * v / most_value, y + 17, short(v), v == 0 ? "start" : "middle", 11, "#555555", "")
+			put_line(x0 + (room - bar_label) * v / most_value, y, x0 + (room - bar_label) * v / most_value, y + 4, "#888888", 1, "")
+			put_text(x0 + (room - bar_label) * v / most_value, y + 17, short(v), v == 0 ? "start" : "middle", 11, "#555555", "")
 		}
 		put_text(x0 + room, y + 17, unit, "end", 11, "#555555", "")
 	}
@@ -291,7 +292,7 @@ function panel_titles(y, panel_count,    p, left, room) {
 	room = (width - 16 - left - (panel_count - 1) * 20) / panel_count
 	for (p = 1; p <= panel_count; p++)
 		put_text(left + (p - 1) * (room + 20), y + 12, "synchronous_commit " panel[p], "start", 12, "#555555", "")
-	return y + 12
+	return y + 20
 }
 
 function plot_throughput(r,    n, c, p, g, pn) {
@@ -348,7 +349,7 @@ function plot_models(r,    list, words, i, g) {
 # Latency
 # ---------------------------------------------------------------------------
 
-function plot_latency(r,    y, w, i, n, c, lists, titles, low, high, s, pn) {
+function plot_latency(r,    y, w, n, c, lists, titles, s, pn) {
 	if (!((r, "latency_log") in has) && !((r, "latency_view") in has))
 		return
 	split("latency_log latency_view", lists, " ")
@@ -467,7 +468,7 @@ function latency_row(r, w, sync, combo, sys, list, y,    m, x, text, last) {
 # A long transaction
 # ---------------------------------------------------------------------------
 
-function plot_stall(r,    sync, combo, cell, y, point) {
+function plot_stall(r,    sync, combo, cell, y) {
 	if (!((r, "stall") in has))
 		return
 	panels_of(r, "stall")
@@ -572,7 +573,7 @@ function stall_labels(r, right, top, height,    k, n, i, y, order, s) {
 # Growth
 # ---------------------------------------------------------------------------
 
-function plot_growth(r,    w, n, y, k, legend, s, x, rows) {
+function plot_growth(r,    w, n, y, k, rows) {
 	n = 0
 	growth_most = 2
 	growth_least = 0.8

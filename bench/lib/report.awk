@@ -36,17 +36,15 @@ function compare_workload(r, w,    n, p, i) {
 }
 
 # All points of a workload whose metric is compared: point_list[1..n].
-function points_of(r, w,    n, m, c, k, s, ns, nc, nm, sync_list, metric_list) {
+function points_of(r, w,    n, m, c, s, ns, nc, nm, sync_list, metric_list) {
 	n = 0
 	ns = sync_order(r, w, sync_list)
 	nc = combo_order(r, w)
 	nm = split(workload_metrics[w], metric_list, ",")
 	for (s = 1; s <= ns; s++)
 		for (c = 1; c <= nc; c++)
-			for (m = 1; m <= nm; m++) {
-				k = r SUBSEP w SUBSEP sync_list[s] SUBSEP combo_list[c] SUBSEP metric_list[m]
-				point_list[++n] = k
-			}
+			for (m = 1; m <= nm; m++)
+				point_list[++n] = r SUBSEP w SUBSEP sync_list[s] SUBSEP combo_list[c] SUBSEP metric_list[m]
 	return n
 }
 
@@ -62,7 +60,7 @@ function sync_order(r, w, list,    n, i, t) {
 	return n
 }
 
-function compare_point(r, w, point, peer,    to_reach) {
+function compare_point(r, w, point, peer) {
 	if (compared(point, peer) == 0)
 		return
 	note_ratio(r, w, point, peer, target_of(r, w, peer, point))
@@ -185,12 +183,12 @@ function combo_text(c, p,    a, b) {
 }
 
 # Where in a workload a point is, as far as there is more than one place.
-function where_text(r, w, point,    parts, text) {
+function where_text(r, w, point,    parts, list, text) {
 	split(point, parts, SUBSEP)
 	text = combo_text(parts[4], parts[5])
 	if (workload_metrics[w] ~ /,/)
 		text = join(metric_text(w, parts[6]), text)
-	if (split(syncs[r, w], sync_count, "\n") > 2)
+	if (split(syncs[r, w], list, "\n") > 2)
 		text = join(text, "sync " parts[3])
 	return text == "" ? "" : ", " text
 }
@@ -231,7 +229,7 @@ function noise_mark(point, a, b) {
 # Summary and facts
 # ---------------------------------------------------------------------------
 
-function summary(    r, w, i, name, any) {
+function summary(    r, w, i, name) {
 	print "## Summary\n"
 	print "Ratios say how many times as good event_store is as the other system: its rate by theirs, or their time or bytes by its. More than 1 is better, less than 1 is worse (**bold**)."
 	print "A ratio is the median of the ratios within each round, with the least and the greatest in brackets. The table has the least ratio of each workload, whatever the peer and the number of clients.\n"
@@ -390,7 +388,7 @@ function print_plot(name, text,    n, i, list) {
 
 # One workload in one run: a table for each setting of synchronous_commit, and
 # for each number of clients where several metrics are the columns.
-function print_workload(r, w,    ns, sync_list, s, heading) {
+function print_workload(r, w,    ns, s, heading, sync_list) {
 	ns = sync_order(r, w, sync_list)
 	for (s = 1; s <= ns; s++) {
 		heading = join(runs > 1 ? run_label[r] : "", ns > 1 ? "synchronous_commit " sync_list[s] : "")
@@ -430,7 +428,7 @@ function name_columns(    i, parts, first) {
 	return first
 }
 
-function print_by_metric(r, w, sync, heading,    n, i, m, nm, parts, metric_list) {
+function print_by_metric(r, w, sync, heading,    n, i, m, nm, point, parts, metric_list) {
 	nm = split(workload_metrics[w], metric_list, ",")
 	n = combo_order(r, w)
 	for (i = 1; i <= n; i++) {
