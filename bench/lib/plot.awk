@@ -116,13 +116,8 @@ function short(v) {
 # ---------------------------------------------------------------------------
 
 function facts_text(r) {
-	return run_label[r] (fact[r, "cores"] == "" ? "" : ", " fact[r, "cores"] " cores") \
-		"; medians of " round_count(r) " rounds"
-}
-
-function round_count(r,    n) {
-	n = fact[r, "rounds"]
-	return n == "" ? "the" : n
+	return run_label[r] (match(fact[r, "machine"], /[0-9]+ cores/) ? ", " substr(fact[r, "machine"], RSTART, RLENGTH) : "") \
+		(fact[r, "rounds"] > 1 ? "; medians of " fact[r, "rounds"] " rounds" : "")
 }
 
 function point_at(r, w, sync, combo, metric) {
@@ -315,7 +310,7 @@ function plot_batches(r,    list, words, i, p, pn, g) {
 	split("1 event a call|10 events a call|100 events a call", words, "|")
 	if (!((r, list[1]) in has) || !((r, list[3]) in has))
 		return
-	pn = panels_of(r, list[1])
+	pn = panels_of(r, list[3])
 	begin_bars(pn, 1)
 	for (i = 1; i <= 3; i++) {
 		if (!((r, list[i]) in has))

@@ -8,6 +8,8 @@
 BEGIN {
 	FS = "\t"
 	runs = workloads = systems = groups = fact_keys = 0
+	# Shown and compared, but nobody who could do the work of a store: no peer.
+	baseline["bare"] = 1
 	add_system("event_store")
 }
 
@@ -75,19 +77,24 @@ function add_system(name) {
 	}
 }
 
-# "#key<TAB>value": a fact, or one of those that mean more.
+# "#key<TAB>value": a fact, or one of those that mean more:
+# #system NAME<TAB>version<TAB>description; #without NAME<TAB>reason;
+# #target<TAB>workload<TAB>system<TAB>ratio[<TAB>where]; #idle<TAB>second<TAB>second (from
+# when to when the transaction of the workload stall was idle);
+# #workload<TAB> and the columns of lib/workloads.tsv.
 function read_fact(    key) {
 	key = substr($1, 2)
 	if (key == "target")
 		targets[run, $2, $3] = targets[run, $2, $3] $4 FS $5 "\n"
-	else if (key == "system") {
-		add_system($2)
-		system_version[run, $2] = $3
-		if ($4 != "")
-			system_text[$2] = $4
-	} else if (key == "left_out") {
-		left_out[run] = left_out[run] $2 FS $3 "\n"
-	} else if (key == "workload")
+	else if (key ~ /^system /) {
+		key = substr(key, 8)
+		add_system(key)
+		system_version[run, key] = $2
+		if ($3 != "")
+			system_text[key] = $3
+	} else if (key ~ /^without /)
+		left_out[run] = left_out[run] substr(key, 9) FS $2 "\n"
+	else if (key == "workload")
 		add_workload($2, $3, $4, $5, $6 == "" ? "rate" : $6)
 	else if (key == "idle") {
 		idle_from[run] = $2
