@@ -243,7 +243,7 @@ function summary(    r, w, i, name) {
 	printf "Ratios to reach: %d reached, %d missed. Where no other ratio is to be reached it is 1: level or ahead.\n\n", reached_all, missed_all
 	if (fact[1, "quick"] > 0)
 		print "This was a quick run: too short to judge by.\n"
-	print "| " (runs > 1 ? "run | " : "") "workload | nearest peer | ratio | where | to reach: reached of all |"
+	print "| " (runs > 1 ? "run | " : "") "workload | nearest peer | ratio | where | ratios reached |"
 	print "|" (runs > 1 ? "---|" : "") "---|---|---|---|---|"
 	for (r = 1; r <= runs; r++)
 		for (w = 1; w <= workloads; w++) {
@@ -293,21 +293,21 @@ function summary_row(r, w,    all, text) {
 	return text " | " (all == 0 ? "" : missed[r, w] == 0 ? "yes: " all " of " all : "**no**: " reached[r, w] + 0 " of " all)
 }
 
-function print_facts(    i, r, same) {
+function print_facts(    i, r, key, text, same) {
 	print "## What was measured, and where\n"
 	for (i = 1; i <= fact_keys; i++) {
-		if (fact_key[i] == "quick")
+		key = fact_key[i]
+		if (key == "quick")
 			continue
 		same = 1
 		for (r = 2; r <= runs; r++)
-			if (fact[r, fact_key[i]] != fact[1, fact_key[i]])
+			if (fact[r, key] != fact[1, key])
 				same = 0
-		if (same)
-			print "- " fact_title(fact_key[i]) ": " fact[1, fact_key[i]]
-		else
-			for (r = 1; r <= runs; r++)
-				if ((r, fact_key[i]) in fact)
-					print "- " fact_title(fact_key[i]) ", " run_label[r] ": " fact[r, fact_key[i]]
+		text = same ? fact[1, key] : ""
+		for (r = 1; !same && r <= runs; r++)
+			if (fact[r, key] != "")
+				text = joined(text, fact[r, key] (key == "postgresql" ? "" : " (" run_label[r] ")"), "; ")
+		print "- " fact_title(key) ": " text
 	}
 	print "- Cells: median (least–greatest) of the rounds. `~`: in a round or more of it, processes that do not belong to the measurement used more than 5 % of the CPU. `–`: not measured, because the system cannot do it or has no file for it."
 	print_systems()
@@ -572,7 +572,7 @@ function print_winners(    i, k, always, mostly, text) {
 				mostly = join(mostly, text)
 		}
 		if (always != "")
-			print "\n**" system_name[k] " wins** (" always ")."
+			print "\n**" system_name[k] (system_name[k] in baseline ? " is ahead" : " wins") "** (" always ")."
 		if (mostly != "")
 			print "\n**" system_name[k] " is ahead in most rounds**, not in all (" mostly ")."
 	}
@@ -616,7 +616,7 @@ function detail_exists(sys,    i) {
 }
 
 function detail_name(metric) {
-	return metric == "cpu" ? "µs of the server's CPU" : metric ~ /^(p[0-9]+|max)$/ ? metric " in ms" : metric
+	return metric == "cpu" ? "server's CPU, µs a unit" : metric ~ /^(p[0-9]+|max)$/ ? metric " in ms" : metric
 }
 
 function detail_text(all, n, w,    m, text) {

@@ -181,6 +181,8 @@ function median(a, n) {
 
 # Of one system at one point; how many rounds there are.
 function measured(point, sys,    r, v, n, i) {
+	if (!((point, sys) in rounds))
+		return 0
 	n = split(substr(rounds[point, sys], 2), r, " ")
 	for (i = 1; i <= n; i++)
 		v[i] = value[point, sys, r[i]]
@@ -207,6 +209,8 @@ function quotient(a, b) {
 # event_store against another system: the median of the ratios of those rounds
 # that both have. Returns how many these are.
 function compared(point, sys,    r, v, n, i, k, a, b) {
+	if (!((point, "event_store") in rounds) || !((point, sys) in rounds))
+		return 0
 	n = split(substr(rounds[point, "event_store"], 2), r, " ")
 	k = 0
 	for (i = 1; i <= n; i++)
@@ -222,6 +226,8 @@ function compared(point, sys,    r, v, n, i, k, a, b) {
 
 # The same against itself at another point (a smaller store).
 function compared_points(point, base, sys,    r, v, n, i, k, a, b) {
+	if (!((point, sys) in rounds) || !((base, sys) in rounds))
+		return 0
 	n = split(substr(rounds[base, sys], 2), r, " ")
 	k = 0
 	for (i = 1; i <= n; i++)
@@ -237,6 +243,8 @@ function compared_points(point, base, sys,    r, v, n, i, k, a, b) {
 
 # In how many rounds of a cell something else was running.
 function noisy(point, sys,    parts, r, n, i, k, cell) {
+	if (!((point, sys) in rounds))
+		return 0
 	split(point, parts, SUBSEP)
 	cell = parts[1] SUBSEP parts[2] SUBSEP parts[3] SUBSEP parts[4] SUBSEP parts[5]
 	n = split(substr(rounds[point, sys], 2), r, " ")
