@@ -77,7 +77,7 @@ function put_curve(points, sys) {
 }
 
 function colour_of(sys) {
-	return sys == "event_store" ? "#0b5fa5" : muted[(system_number[sys] - 2) % 9 + 1]
+	return sys == "event_store" ? "#0b5fa5" : is_own(sys) ? "#7fb0da" : muted[(system_number[sys] - 2) % 9 + 1]
 }
 
 # Colour and weight of a system's words.
@@ -590,9 +590,18 @@ function plot_growth(r,    w, n, y, k, rows) {
 # Where a line of one system starts: its first combination of this workload.
 function growth_base(r, w, sync, sys,    i) {
 	for (i = 1; i <= growth_count; i++)
-		if ((point_at(r, w, sync, combo_list[i], "rate"), sys) in rounds)
-			return point_at(r, w, sync, combo_list[i], "rate")
+		if ((point_at(r, w, sync, combo_list[i], growth_metric(w)), sys) in rounds)
+			return point_at(r, w, sync, combo_list[i], growth_metric(w))
 	return ""
+}
+
+# What is compared as the store grows: the rate, or the median of the latencies.
+function growth_metric(w) {
+	return in_metrics(w, "rate") ? "rate" : "p50"
+}
+
+function in_metrics(w, metric) {
+	return index("," workload_metrics[w] ",", "," metric ",") > 0
 }
 
 # The relative times of a system: growth_value[1..growth_count] ("" where there is none).
@@ -603,7 +612,7 @@ function growth_values(r, w, sys,    i, base, any) {
 	any = 0
 	for (i = 1; i <= growth_count; i++) {
 		growth_value[i] = ""
-		if (base != "" && compared_points(point_at(r, w, panel[1], combo_list[i], "rate"), base, sys) > 0 && middle > 0) {
+		if (base != "" && compared_points(point_at(r, w, panel[1], combo_list[i], growth_metric(w)), base, sys) > 0 && middle > 0) {
 			growth_value[i] = 1 / middle
 			any++
 		}

@@ -29,8 +29,9 @@ function compare_run(r,    w) {
 function compare_workload(r, w,    n, p, i) {
 	n = points_of(r, w)
 	for (p = 1; p <= n; p++) {
-		for (i = 2; i <= systems; i++)
-			compare_point(r, w, point_list[p], system_name[i])
+		for (i = 1; i <= systems; i++)
+			if (!is_own(system_name[i]))
+				compare_point(r, w, point_list[p], system_name[i])
 		compare_itself(r, w, point_list[p])
 	}
 }
@@ -64,7 +65,7 @@ function compare_point(r, w, point, peer) {
 	if (compared(point, peer) == 0)
 		return
 	note_ratio(r, w, point, peer, target_of(r, w, peer, point))
-	if (peer in baseline)
+	if (is_baseline(peer))
 		return
 	if (peer_ahead())
 		note_win(r SUBSEP w SUBSEP peer, substr(where_text(r, w, point), 3))
@@ -143,7 +144,7 @@ function target_of(r, w, peer, point,    lines, n, i, f, parts, found) {
 	n = split(targets[r, w, peer], lines, "\n") - 1
 	split(point, parts, SUBSEP)
 	if (n <= 0)
-		return peer == "-" || peer in baseline || parts[6] == "max" || (parts[6] == "rate" && workload_metrics[w] ~ /,/) ? "" : 1
+		return peer == "-" || is_baseline(peer) || parts[6] == "max" || (parts[6] == "rate" && workload_metrics[w] ~ /,/) ? "" : 1
 	found = ""
 	for (i = 1; i <= n; i++) {
 		split(lines[i], f, FS)
@@ -180,7 +181,7 @@ function clients_text(c) {
 }
 
 function parameter_text(p) {
-	return p == "" || p == "-" ? "" : power(p) (parameter_number(p) >= 1e5 ? " events" : "")
+	return p == "" || p == "-" ? "" : power(p) (parameter_number(p) >= 1e4 ? " events" : "")
 }
 
 function combo_text(c, p,    a, b) {
@@ -210,7 +211,7 @@ function joined(a, b, between) {
 
 function metric_text(w, metric) {
 	return metric == "max" ? "maximum" : metric == "bytes" ? "bytes on disk" : metric == "wal" ? "bytes of WAL" : \
-		metric == "behind" ? "events behind" : metric == "rate" ? workload_unit[w] : metric
+		metric == "behind" ? "events behind" : metric == "lost" ? "events never got" : metric == "rate" ? workload_unit[w] : metric
 }
 
 function value_text(metric,    a, b) {
@@ -329,7 +330,8 @@ function print_systems(    i, r, text) {
 		for (r = 1; r <= runs; r++)
 			if ((r, system_name[i]) in system_version && index("; " text "; ", "; " system_version[r, system_name[i]] "; ") == 0)
 				text = joined(text, system_version[r, system_name[i]], "; ")
-		print "| " system_name[i] " | " cell_text(text) " | " cell_text(system_text[system_name[i]]) " |"
+		if (text system_text[system_name[i]] != "" || system_name[i] !~ /\)$/)
+			print "| " system_name[i] " | " cell_text(text) " | " cell_text(system_text[system_name[i]]) " |"
 	}
 }
 
@@ -507,15 +509,24 @@ function value_row(sys,    i, text) {
 	return text
 }
 
-function print_ratios(r, w,    i, headed, sys) {
+function print_ratios(r, w,    i) {
+	print_ratios_of(r, w, "event_store")
+	for (i = 2; i <= systems; i++)
+		if (is_own(system_name[i]) && detail_exists(system_name[i]))
+			print_ratios_of(r, w, system_name[i])
+	own = "event_store"
+}
+
+function print_ratios_of(r, w, whose,    i, headed, sys) {
 	headed = 0
-	for (i = 2; i <= systems + 1; i++) {
+	own = whose
+	for (i = 1; i <= systems + 1; i++) {
 		sys = i > systems ? "-" : system_name[i]
-		if (!row_exists(r, w, sys))
+		if (is_own(sys) || (sys == "-" && whose != "event_store") || !row_exists(r, w, sys))
 			continue
 		if (!headed++) {
 			print ""
-			print table_head("event_store against", "targets")
+			print table_head(whose " against", whose == "event_store" ? "targets" : "")
 		}
 		print ratio_row(r, w, sys)
 	}
@@ -547,8 +558,8 @@ function ratio_row(r, w, sys,    i, text, cell, where, goals, goal, missing) {
 		cell = ratio_text()
 		if (sys != "-" && peer_ahead())
 			cell = "**" cell "**"
-		text = text " " cell noise_mark(column[i], "event_store", sys) " |"
-		if ((column[i], sys) in target_at) {
+		text = text " " cell noise_mark(column[i], own, sys) " |"
+		if (own == "event_store" && (column[i], sys) in target_at) {
 			goal = target_at[column[i], sys]
 			if (index(", " goals ", ", ", " goal ", ") == 0)
 				goals = join(goals, goal)
@@ -556,11 +567,15 @@ function ratio_row(r, w, sys,    i, text, cell, where, goals, goal, missing) {
 				missing = join(missing, column_title[i])
 		}
 	}
+	if (own != "event_store")
+		return text
 	return text " " goals " | " (goals == "" ? "" : missing == "" ? "yes" : "**no**: " missing) " |"
 }
 
 function print_winners(    i, k, always, mostly, text) {
 	for (k = 2; k <= systems; k++) {
+		if (is_own(system_name[k]))
+			continue
 		always = mostly = ""
 		for (i = 1; i <= column_count; i++) {
 			if (compared(column[i], system_name[k]) == 0 || !peer_ahead())
@@ -572,7 +587,7 @@ function print_winners(    i, k, always, mostly, text) {
 				mostly = join(mostly, text)
 		}
 		if (always != "")
-			print "\n**" system_name[k] (system_name[k] in baseline ? " is ahead" : " wins") "** (" always ")."
+			print "\n**" system_name[k] (is_baseline(system_name[k]) ? " is ahead" : " wins") "** (" always ")."
 		if (mostly != "")
 			print "\n**" system_name[k] " is ahead in most rounds**, not in all (" mostly ")."
 	}
@@ -616,7 +631,7 @@ function detail_exists(sys,    i) {
 }
 
 function detail_name(metric) {
-	return metric == "cpu" ? "server's CPU, µs a unit" : metric ~ /^(p[0-9]+|max)$/ ? metric " in ms" : metric
+	return metric == "cpu" ? "server's CPU, µs a unit" : metric ~ /^(p[0-9]+|max)$/ ? metric " in ms" : metric == "late" ? "ms until it shows the last one" : metric
 }
 
 function detail_text(all, n, w,    m, text) {

@@ -8,8 +8,7 @@
 BEGIN {
 	FS = "\t"
 	runs = workloads = systems = groups = fact_keys = 0
-	# Shown and compared, but nobody who could do the work of a store: no peer.
-	baseline["bare"] = 1
+	own = "event_store"
 	add_system("event_store")
 }
 
@@ -78,10 +77,10 @@ function add_system(name) {
 }
 
 # "#key<TAB>value": a fact, or one of those that mean more:
-# #system NAME<TAB>version<TAB>description; #without NAME<TAB>reason;
-# #target<TAB>workload<TAB>system<TAB>ratio[<TAB>where]; #idle<TAB>second<TAB>second (from
-# when to when the transaction of the workload stall was idle);
-# #workload<TAB> and the columns of lib/workloads.tsv.
+# #system NAME<TAB>version<TAB>description; #model NAME<TAB>description;
+# #without NAME<TAB>reason; #target<TAB>workload<TAB>system<TAB>ratio[<TAB>where];
+# #stall<TAB>from when to when the transaction of that workload was idle, in
+# seconds with a blank between; #workload<TAB> and the columns of lib/workloads.tsv.
 function read_fact(    key) {
 	key = substr($1, 2)
 	if (key == "target")
@@ -92,13 +91,18 @@ function read_fact(    key) {
 		system_version[run, key] = $2
 		if ($3 != "")
 			system_text[key] = $3
+	} else if (key ~ /^model /) {
+		key = substr(key, 7)
+		add_system(key)
+		system_text[key] = $2
 	} else if (key ~ /^without /)
 		left_out[run] = left_out[run] substr(key, 9) FS $2 "\n"
 	else if (key == "workload")
 		add_workload($2, $3, $4, $5, $6 == "" ? "rate" : $6)
-	else if (key == "idle") {
-		idle_from[run] = $2
-		idle_to[run] = $3
+	else if (key == "stall") {
+		split($2, stall_times, " ")
+		idle_from[run] = stall_times[1]
+		idle_to[run] = stall_times[2]
 	} else {
 		if (!(key in fact_seen)) {
 			fact_seen[key] = 1
@@ -110,21 +114,42 @@ function read_fact(    key) {
 	}
 }
 
-function read_row(    cell) {
+function read_row(    cell, sys, parameter) {
 	if (!($1 in workload_group))
 		add_workload($1, "Other", $1, "/s", "rate")
-	add_system($2)
-	cell = run SUBSEP $1 SUBSEP $4 SUBSEP $3 SUBSEP $5
+	sys = $2
+	parameter = $5
+	# Consumers that do not just ask again and again are systems by themselves.
+	if ($1 == "latency_log") {
+		if (parameter != "-" && parameter != "poll")
+			sys = sys " (" parameter ")"
+		parameter = "-"
+	}
+	add_system(sys)
+	cell = run SUBSEP $1 SUBSEP $4 SUBSEP $3 SUBSEP parameter
 	if ($7 == "noise") {
 		if ($8 > 0)
-			noise[cell, $2, $6] = 1
-		return
-	}
-	if ($7 ~ /^series:/) {
-		add_series(cell, $2, $6, substr($7, 8) + 0, $8 + 0)
-		return
-	}
-	store(cell, $7, $2, $6, $8 + 0)
+			noise[cell, sys, $6] = 1
+	} else if ($1 == "stall")
+		read_stall(run SUBSEP $1 SUBSEP $4 SUBSEP $3 SUBSEP "-", sys, $6, parameter, $7, $8 + 0)
+	else
+		store(cell, $7, sys, $6, $8 + 0)
+}
+
+# Of a long transaction there is a row for each second (the parameter): events
+# behind, and appends that got through.
+function read_stall(cell, sys, round, second, metric, v) {
+	if (metric == "behind_max")
+		metric = "behind"
+	if (metric == "appended" && second != "-") {
+		if (idle_to[run] == "" || (second > idle_from[run] && second <= idle_to[run])) {
+			appended[cell, sys, round] += v
+			store(cell, "rate", sys, round, appended[cell, sys, round] / ++appended_seconds[cell, sys, round])
+		}
+	} else if (metric == "behind" && second != "-")
+		add_series(cell, sys, second + 0, v)
+	else
+		store(cell, metric, sys, round, v)
 }
 
 function store(cell, metric, sys, round, v,    point, parts, w) {
@@ -143,15 +168,13 @@ function store(cell, metric, sys, round, v,    point, parts, w) {
 	list_add(metrics_of, parts[1] SUBSEP w, metric)
 }
 
-# Events behind, second by second; the most of them is a metric of its own.
-function add_series(cell, sys, round, x, v) {
+# Events behind, second by second, of all rounds.
+function add_series(cell, sys, x, v) {
 	if (!((cell, sys, x) in series_seen)) {
 		series_seen[cell, sys, x] = 1
 		series_x[cell, sys] = series_x[cell, sys] " " x
 	}
 	series[cell, sys, x] = series[cell, sys, x] " " v
-	if (!((cell, "behind", sys, round) in value) || v > value[cell, "behind", sys, round])
-		store(cell, "behind", sys, round, v)
 }
 
 # Lists without repetition, as text between newlines.
@@ -194,7 +217,7 @@ function measured(point, sys,    r, v, n, i) {
 # Less is better, for some metrics. The ratio is turned round for them, so that
 # more than 1 always says that event_store is ahead.
 function less_is_better(metric) {
-	return metric ~ /^(cpu|p[0-9]+|max|bytes|wal|behind)$/
+	return metric ~ /^(cpu|p[0-9]+|max|bytes|wal|behind|lost|late)$/
 }
 
 function metric_of(point,    parts) {
@@ -206,16 +229,26 @@ function quotient(a, b) {
 	return b > 0 ? a / b : a > 0 ? 1e9 : 1
 }
 
-# event_store against another system: the median of the ratios of those rounds
+# Shown and compared, but no peer: what cannot do the work of a store, and
+# event_store in other ways of using it.
+function is_baseline(sys) {
+	return sys == "bare"
+}
+
+function is_own(sys) {
+	return sys ~ /^event_store/
+}
+
+# Our own against another system: the median of the ratios of those rounds
 # that both have. Returns how many these are.
 function compared(point, sys,    r, v, n, i, k, a, b) {
-	if (!((point, "event_store") in rounds) || !((point, sys) in rounds))
+	if (!((point, own) in rounds) || !((point, sys) in rounds))
 		return 0
-	n = split(substr(rounds[point, "event_store"], 2), r, " ")
+	n = split(substr(rounds[point, own], 2), r, " ")
 	k = 0
 	for (i = 1; i <= n; i++)
 		if ((point, sys, r[i]) in value) {
-			a = value[point, "event_store", r[i]]
+			a = value[point, own, r[i]]
 			b = value[point, sys, r[i]]
 			v[++k] = less_is_better(metric_of(point)) ? quotient(b, a) : quotient(a, b)
 		}
@@ -294,9 +327,9 @@ function thousands(v,    s, t) {
 function number(v, metric) {
 	if (v == 0)
 		return "0"
-	if (metric ~ /^(p[0-9]+|max)$/)
+	if (metric ~ /^(p[0-9]+|max|late)$/)
 		return v >= 100 ? thousands(v) : sprintf(v >= 10 ? "%.1f" : v >= 1 ? "%.2f" : "%.3f", v)
-	if (metric == "behind" || metric == "bytes" || metric == "wal")
+	if (metric ~ /^(behind|lost|bytes|wal)$/)
 		return thousands(v)
 	return v >= 100 ? thousands(v) : sprintf(v >= 10 ? "%.1f" : "%.2f", v)
 }
@@ -307,7 +340,7 @@ function ratio(v) {
 
 function power(p,    v) {
 	v = parameter_number(p)
-	if (v == 100000 || v == 1000000 || v == 10000000 || v == 100000000)
-		return "10" (v == 1e5 ? "⁵" : v == 1e6 ? "⁶" : v == 1e7 ? "⁷" : "⁸")
+	if (v == 1e4 || v == 1e5 || v == 1e6 || v == 1e7 || v == 1e8)
+		return "10" (v == 1e4 ? "⁴" : v == 1e5 ? "⁵" : v == 1e6 ? "⁶" : v == 1e7 ? "⁷" : "⁸")
 	return v >= 1000 ? thousands(v) : p
 }
