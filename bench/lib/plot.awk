@@ -11,7 +11,7 @@ END {
 		exit 1
 	split("#b9a36a #7fa08a #b08a9e #8f8f8f #c79a7b #92a5b5 #a59a86 #9b9bb8 #6f8a8a", muted, " ")
 	bar_label = 70
-	split("7,3 2,2 8,3,2,3 4,3 1,3 10,3", dashes, " ")
+	split("8,3 4,2 9,3,3,3 6,2 3,3 12,3", dashes, " ")
 	width = 740
 	for (r = 1; r <= runs; r++) {
 		plot_throughput(r)
@@ -115,9 +115,16 @@ function short(v) {
 # Choosing
 # ---------------------------------------------------------------------------
 
-function facts_text(r) {
-	return run_label[r] (match(fact[r, "machine"], /[0-9]+ cores/) ? ", " substr(fact[r, "machine"], RSTART, RLENGTH) : "") \
-		(fact[r, "rounds"] > 1 ? "; medians of " fact[r, "rounds"] " rounds" : "")
+# Where, and how often the rounds were done that a point has.
+function facts_text(r, point,    n, list, text, i) {
+	text = run_label[r]
+	if (match(fact[r, "machine"], /[0-9]+ cores/))
+		text = text ", " substr(fact[r, "machine"], RSTART, RLENGTH)
+	n = 0
+	for (i = 1; i <= systems && n == 0; i++)
+		if ((point, system_name[i]) in rounds)
+			n = split(rounds[point, system_name[i]], list, " ")
+	return text (n > 1 ? "; medians of " n " rounds" : n == 1 ? "; one round" : "")
 }
 
 function point_at(r, w, sync, combo, metric) {
@@ -290,10 +297,13 @@ function panel_titles(y, panel_count,    p, left, room) {
 	return y + 20
 }
 
+function whisker_text() {
+	return "; the thin line is from the least to the greatest"
+}
+
 function plot_throughput(r,    n, c, p, g, pn) {
 	if (!((r, "append_any") in has))
 		return
-	begin_figure("Appends a second: one event, any version", facts_text(r) "; the thin line is from the least to the greatest")
 	pn = panels_of(r, "append_any")
 	begin_bars(pn, 1)
 	n = combo_order(r, "append_any")
@@ -302,6 +312,7 @@ function plot_throughput(r,    n, c, p, g, pn) {
 		for (p = 1; p <= pn; p++)
 			bar_point[g, p] = point_at(r, "append_any", panel[p], combo_list[c], "rate")
 	}
+	begin_figure("Appends a second: one event, any version", facts_text(r, bar_point[1, 1]) whisker_text())
 	end_figure(r, "throughput", draw_bars(panel_titles(54, pn), "events/s") + 6)
 }
 
@@ -319,7 +330,7 @@ function plot_batches(r,    list, words, i, p, pn, g) {
 		for (p = 1; p <= pn; p++)
 			bar_point[g, p] = point_at(r, list[i], panel[p], best_combo(r, list[i], panel[1]), "rate")
 	}
-	begin_figure("Events a second, by events a call", facts_text(r) "; the thin line is from the least to the greatest")
+	begin_figure("Events a second, by events a call", facts_text(r, bar_point[1, 1]) whisker_text())
 	end_figure(r, "batches", draw_bars(panel_titles(54, pn), "events/s") + 6)
 }
 
@@ -336,7 +347,7 @@ function plot_models(r,    list, words, i, g) {
 	}
 	if (bar_groups == 0)
 		return
-	begin_figure("A read model of 10,000 rows", facts_text(r) "; the thin line is from the least to the greatest")
+	begin_figure("A read model of 10,000 rows", facts_text(r, bar_point[1, 1]) whisker_text())
 	end_figure(r, "rebuild", draw_bars(58, "events/s") + 6)
 }
 
@@ -350,7 +361,10 @@ function plot_latency(r,    y, w, n, c, lists, titles, s, pn) {
 	split("latency_log latency_view", lists, " ")
 	split("From the commit to a consumer|From the commit to the read model", titles, "|")
 	latency_range(r, lists)
-	begin_figure("Latency in milliseconds, logarithmic", facts_text(r))
+	w = (r, lists[1]) in has ? lists[1] : lists[2]
+	panels_of(r, w)
+	combo_order(r, w)
+	begin_figure("Latency in milliseconds, logarithmic", facts_text(r, point_at(r, w, panel[1], combo_list[1], "p50")))
 	y = latency_legend(66)
 	for (w = 1; w <= 2; w++) {
 		if (!((r, lists[w]) in has))
@@ -369,6 +383,8 @@ function plot_latency(r,    y, w, n, c, lists, titles, s, pn) {
 function latency_range(r, lists,    w, s, c, m, i, n, pn, list) {
 	lat_low = 1e9
 	lat_high = 0
+	lat_left = 130
+	lat_right = 520
 	split("p50 p95 p99 max", list, " ")
 	for (w = 1; w <= 2; w++) {
 		if (!((r, lists[w]) in has))
@@ -380,6 +396,8 @@ function latency_range(r, lists,    w, s, c, m, i, n, pn, list) {
 				for (m = 1; m <= 4; m++)
 					for (i = 1; i <= systems; i++)
 						if (measured(point_at(r, lists[w], panel[s], combo_list[c], list[m]), system_name[i]) > 0) {
+							if (length(system_name[i]) * 7 + 30 > lat_left)
+								lat_left = length(system_name[i]) * 7 + 30
 							if (middle > 0 && middle < lat_low)
 								lat_low = middle
 							if (middle > lat_high)
@@ -390,8 +408,6 @@ function latency_range(r, lists,    w, s, c, m, i, n, pn, list) {
 	lat_high = -floor(-log10(lat_high) + 1e-9)
 	if (lat_high <= lat_low)
 		lat_high = lat_low + 1
-	lat_left = 130
-	lat_right = 520
 }
 
 function lat_x(v) {
@@ -400,8 +416,8 @@ function lat_x(v) {
 }
 
 function latency_legend(y) {
-	latency_marks(132, 146, 160, 174, y, "#555555")
-	put_text(188, y + 4, "p50, p95, p99, maximum", "start", 12, "#555555", "")
+	latency_marks(22, 36, 50, 64, y, "#555555")
+	put_text(76, y + 4, "p50, p95, p99, maximum", "start", 12, "#555555", "")
 	put_text(width - 16, y + 4, "p50 / p95 / p99 / max", "end", 12, "#555555", "")
 	return y + 14
 }
@@ -473,7 +489,7 @@ function plot_stall(r,    sync, combo, cell, y) {
 	cell = r SUBSEP "stall" SUBSEP sync SUBSEP combo
 	if (!stall_samples(cell))
 		return
-	begin_figure("Committed events that a consumer has not got, beside an idle transaction", facts_text(r))
+	begin_figure("Committed events that a consumer has not got, beside an idle transaction", facts_text(r, cell SUBSEP "behind"))
 	stall_lines(r, cell, 74, 230)
 	y = 372
 	begin_bars(1, 1)
@@ -520,7 +536,7 @@ function stall_lines(r, cell, top, height,    left, right, step, v, k, s, i, poi
 		put_text(left - 8, top + 4 + height * (1 - v / stall_top), thousands(v), "end", 11, "#555555", "")
 	}
 	put_text(16, top - 10, "events behind", "start", 11, "#555555", "")
-	for (x = 0; x <= stall_last; x += 10)
+	for (x = 0; x <= stall_last; x += stall_last > 30 ? 10 : round_step(stall_last, 5))
 		put_text(left + (right - left) * x / stall_last, top + height + 16, x, "middle", 11, "#555555", "")
 	put_text((left + right) / 2, top + height + 33, "seconds", "middle", 11, "#555555", "")
 	n = 0
@@ -579,12 +595,18 @@ function plot_growth(r,    w, n, y, k, rows) {
 	if (n == 0)
 		return
 	begin_figure("Time an operation takes as the store grows, relative to the smallest store", \
-		facts_text(r) "; logarithmic both ways; a flat line is a cost that does not grow")
+		facts_text(r, growth_point(r, growth_list[1])) "; logarithmic both ways; a flat line is a cost that does not grow")
 	y = growth_legend(r, n, 68)
 	rows = int((n + 2) / 3)
 	for (k = 1; k <= n; k++)
 		growth_panel(r, growth_list[k], 16 + ((k - 1) % 3) * 240, y + int((k - 1) / 3) * 190)
 	end_figure(r, "growth", y + rows * 190 + 4)
+}
+
+function growth_point(r, w) {
+	panels_of(r, w)
+	combo_order(r, w)
+	return point_at(r, w, panel[1], combo_list[1], growth_metric(w))
 }
 
 # Where a line of one system starts: its first combination of this workload.
