@@ -68,11 +68,11 @@ function compare_point(r, w, point, peer) {
 	if (is_baseline(peer))
 		return
 	if (peer_ahead())
-		note_win(r SUBSEP w SUBSEP peer, substr(where_text(r, w, point), 3))
+		note_win(r SUBSEP w SUBSEP peer, substr(where_text(r, w, point), 3), noise_mark(point, peer, own))
 	if (!((r, w) in nearest) || middle < nearest_ratio[r, w]) {
 		nearest[r, w] = peer
 		nearest_ratio[r, w] = middle
-		nearest_text[r, w] = ratio_text() noise_mark(point, peer, "event_store")
+		nearest_text[r, w] = ratio_text() noise_mark(point, peer, own)
 		nearest_where[r, w] = where_text(r, w, point)
 	}
 }
@@ -83,12 +83,12 @@ function peer_ahead() {
 }
 
 # In every round, or in most of them only?
-function note_win(key, where) {
+function note_win(key, where, mark) {
 	if (!(key in win_seen)) {
 		win_seen[key] = 1
 		win_key[++win_count] = key
 	}
-	where = (where == "" ? "" : where ": ") ratio_text()
+	where = (where == "" ? "" : where ": ") ratio_text() mark
 	if (sprintf("%.2f", most) + 0 < 1)
 		wins_always[key] = joined(wins_always[key], where, "; ")
 	else
@@ -132,7 +132,8 @@ function note_ratio(r, w, point, peer, to_reach) {
 		missed_at[point, peer] = 1
 		if (to_reach + 0 != 1)
 			misses[++miss_count] = run_text(r) workload_of(w) where_text(r, w, point) ": " \
-			(peer == "-" ? "against itself at the start" : peer) ", " ratio_text() ", to reach " to_reach
+			(peer == "-" ? "against itself with the fewest events" : peer) ", " ratio_text() \
+			noise_mark(point, peer == "-" ? own : peer, own) ", to reach " to_reach
 	}
 }
 

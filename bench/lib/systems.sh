@@ -215,8 +215,9 @@ fact() {
 	printf '#%s\t%s\n' "$1" "$2" >>"$rows"
 }
 
+# target WORKLOAD SYSTEM RATIO [WHERE]: WHERE limits it to numbers of clients, metrics or parameters (4,16)
 target() {
-	printf '#target\t%s\t%s\t%s\n' "$1" "$2" "$3" >>"$rows"
+	printf '#target\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:-}" >>"$rows"
 }
 
 has_workload() {
