@@ -1,1 +1,1 @@
-SELECT pgq.insert_event('bench', :type, :data, 'hot-' || :slice, :metadata, NULL, NULL);
+SELECT pgq.insert_event('bench', :type, :data, 'hot-1', :metadata, NULL, NULL);

@@ -1,25 +1,31 @@
-# PgQ, Skytools' queue: no streams, no versions and nothing checked; consumers read batches between ticks
-#
+# PgQ: Skytools' queue, which knows no streams and checks nothing; consumers read what lies between two ticks
 # shellcheck shell=bash disable=SC2154
 #
-# The queue "bench" takes an event's stream in ev_extra1 and its metadata in
-# ev_extra2. Nothing can be looked up by them: it has no workload that reads a
-# stream or a category, or that states a version.
+# The queue "bench" takes an event's stream in ev_extra1 and its metadata in ev_extra2.
+# Nothing can be looked up by them: there is no workload that reads a stream or a
+# category, or that states a version.
+
+pgq_package() {
+	"$pg_config" --version | sed 's/^[^0-9]*\([0-9]*\).*/postgresql-\1-pgq3/'
+}
 
 system_missing() {
-	command -v apt-get >/dev/null || echo "apt-get is not installed"
+	[ ! -f "$("$pg_config" --sharedir)/extension/pgq.control" ] || return 0
+	if ! command -v apt-get >/dev/null; then
+		echo "it is installed with apt-get, which is not here"
+	elif [ -z "$(apt-cache madison "$(pgq_package)" 2>/dev/null)" ]; then
+		echo "apt-get knows no package $(pgq_package)"
+	fi
 }
 
 system_install() {
-	apt_install "postgresql-$pg_major-pgq3"
+	[ -f "$("$pg_config" --sharedir)/extension/pgq.control" ] || apt_install "$(pgq_package)"
 }
 
-system_settings() {
-	:
-}
+system_settings() { :; }
 
 system_setup() {
-	sql -f "$system_dir/setup.sql" -f "$system_dir/fill.setup.sql" -f "$system_dir/consume.setup.sql" >/dev/null
+	sql -f "$system_dir/queue.sql" -f "$system_dir/fill.sql" >/dev/null
 }
 
 # Straight into the queue's current table, as its documentation allows.
@@ -30,6 +36,9 @@ system_fill() {
 }
 
 system_version() {
-	printf 'PgQ %s (%s)\n' "$(sql -c 'SELECT pgq.version()')" \
-		"$(dpkg-query -W -f '${Package} ${Version}' "postgresql-$pg_major-pgq3")"
+	local package
+
+	package=$(pgq_package)
+	printf 'PgQ %s (%s %s)\n' "$(sql -c 'SELECT pgq.version()')" "$package" \
+		"$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null || echo "of another origin")"
 }
