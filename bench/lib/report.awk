@@ -323,7 +323,7 @@ function fact_title(key,    t) {
 	return toupper(substr(key, 1, 1)) substr(key, 2)
 }
 
-function print_systems(    i, r, text) {
+function print_systems(    i, r, text, what) {
 	print "\n| system | version | what it is |"
 	print "|---|---|---|"
 	for (i = 1; i <= systems; i++) {
@@ -331,8 +331,11 @@ function print_systems(    i, r, text) {
 		for (r = 1; r <= runs; r++)
 			if ((r, system_name[i]) in system_version && index("; " text "; ", "; " system_version[r, system_name[i]] "; ") == 0)
 				text = joined(text, system_version[r, system_name[i]], "; ")
-		if (text system_text[system_name[i]] != "" || system_name[i] !~ /\)$/)
-			print "| " system_name[i] " | " cell_text(text) " | " cell_text(system_text[system_name[i]]) " |"
+		what = system_text[system_name[i]]
+		if (model_text[system_name[i]] != "")
+			what = joined(what, "read model: " model_text[system_name[i]], "; ")
+		if (text what != "" || system_name[i] !~ /\)$/)
+			print "| " system_name[i] " | " cell_text(text) " | " cell_text(what) " |"
 	}
 }
 

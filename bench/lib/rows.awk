@@ -94,7 +94,7 @@ function read_fact(    key) {
 	} else if (key ~ /^model /) {
 		key = substr(key, 7)
 		add_system(key)
-		system_text[key] = $2
+		model_text[key] = $2
 	} else if (key ~ /^without /)
 		left_out[run] = left_out[run] substr(key, 9) FS $2 "\n"
 	else if (key == "workload")
