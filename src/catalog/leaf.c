@@ -606,6 +606,7 @@ insert_one(Relation index, Buffer buffer, OffsetNumber place, IndexTuple tuple)
 	Page		page = BufferGetPage(buffer);
 	Size		size = IndexTupleSize(tuple);
 	xl_btree_insert record;
+	XLogRecPtr	lsn;
 
 	START_CRIT_SECTION();
 	if (PageAddItem(page, (Item) tuple, MAXALIGN(size), place, false,
@@ -620,7 +621,8 @@ insert_one(Relation index, Buffer buffer, OffsetNumber place, IndexTuple tuple)
 		XLogRegisterData((char *) &record, SizeOfBtreeInsert);
 		XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
 		XLogRegisterBufData(0, (char *) tuple, size);
-		PageSetLSN(page, XLogInsert(RM_BTREE_ID, XLOG_BTREE_INSERT_LEAF));
+		lsn = XLogInsert(RM_BTREE_ID, XLOG_BTREE_INSERT_LEAF);
+		PageSetLSN(page, lsn);
 	}
 	END_CRIT_SECTION();
 }
@@ -638,6 +640,7 @@ log_run(Buffer buffer, OffsetNumber place, Size total)
 	char	   *line = (char *) PageGetItemId(page, place);
 	uint16		fragments[6];
 	uint16		tuples[2];
+	XLogRecPtr	lsn;
 
 	StaticAssertStmt(offsetof(PageHeaderData, pd_upper) ==
 					 offsetof(PageHeaderData, pd_lower) + sizeof(uint16) &&
@@ -658,7 +661,8 @@ log_run(Buffer buffer, OffsetNumber place, Size total)
 	XLogRegisterBufData(0, line, fragments[5]);
 	XLogRegisterBufData(0, (char *) tuples, sizeof(tuples));
 	XLogRegisterBufData(0, (char *) page + header->pd_upper, total);
-	PageSetLSN(page, XLogInsert(RM_GENERIC_ID, 0));
+	lsn = XLogInsert(RM_GENERIC_ID, 0);
+	PageSetLSN(page, lsn);
 }
 
 /*
