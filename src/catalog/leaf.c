@@ -56,13 +56,14 @@
  *	  one generic record (access/generic_xlog.h), of which we write the delta
  *	  ourselves, as we know what has changed: the two offsets in the page's
  *	  header, the line pointers from the first new one on, and the new tuples.
- *	  Replay needs no library of ours.  It is byte by byte: a page on the
- *	  standby, or before a crash, that differs in hints would get some of the
- *	  primary's.  nbtree's hints are of three kinds.  LP_DEAD of an item, with
- *	  the page's flag that there are any, and the number of the VACUUM during
- *	  which the page was split: where there is one of them we do not write a
- *	  generic record.  (Hints on a standby are never more than those that the
- *	  primary had, as it sets none itself.)
+ *	  Replay needs no library of ours.  It makes the page what it was here,
+ *	  except for what nbtree changes without telling: LP_DEAD of items, which a
+ *	  standby ignores, and in the special space the flags that there are such
+ *	  items and where a split ended, and the number of the VACUUM that was at
+ *	  work then.  A record that brings a full image of the page tells them too,
+ *	  and so they are harmless.  But wal_consistency_checking masks them only
+ *	  for records of nbtree's.  So ours tells the special space, and is not
+ *	  written where items are LP_DEAD.
  *
  *	  Crash.  The page is changed in a critical section that ends with the
  *	  record's LSN on the page, so that the record reaches the disk before it.
@@ -98,10 +99,10 @@
 
 /*
  * Bytes of a record of one entry besides the entry, and of a generic record
- * besides what it tells of the page's header, line pointers and tuples.
+ * besides the line pointers and entries.
  */
 #define SINGLE_OVERHEAD		50
-#define RUN_OVERHEAD		66
+#define RUN_OVERHEAD		86
 
 /*
  * How the columns of an index are compared.
@@ -640,6 +641,7 @@ log_run(Buffer buffer, OffsetNumber place, Size total)
 	char	   *line = (char *) PageGetItemId(page, place);
 	uint16		fragments[6];
 	uint16		tuples[2];
+	uint16		special[2];
 	XLogRecPtr	lsn;
 
 	StaticAssertStmt(offsetof(PageHeaderData, pd_upper) ==
@@ -654,6 +656,8 @@ log_run(Buffer buffer, OffsetNumber place, Size total)
 	fragments[5] = header->pd_lower - fragments[4];
 	tuples[0] = header->pd_upper;
 	tuples[1] = total;
+	special[0] = header->pd_special;
+	special[1] = PageGetSpecialSize(page);
 
 	XLogBeginInsert();
 	XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
@@ -661,6 +665,8 @@ log_run(Buffer buffer, OffsetNumber place, Size total)
 	XLogRegisterBufData(0, line, fragments[5]);
 	XLogRegisterBufData(0, (char *) tuples, sizeof(tuples));
 	XLogRegisterBufData(0, (char *) page + header->pd_upper, total);
+	XLogRegisterBufData(0, (char *) special, sizeof(special));
+	XLogRegisterBufData(0, (char *) page + header->pd_special, special[1]);
 	lsn = XLogInsert(RM_GENERIC_ID, 0);
 	PageSetLSN(page, lsn);
 }
@@ -705,12 +711,11 @@ is_run(Page page, OffsetNumber place, int n)
 	OffsetNumber offset;
 
 	if (n == 1 || !generic_delta_known_compat() ||
-		P_HAS_GARBAGE(opaque) || opaque->btpo_cycleid != 0 ||
 		RUN_OVERHEAD + (last + 1 - place + n) * (int) sizeof(ItemIdData) >=
 		n * SINGLE_OVERHEAD)
 		return false;
 
-	/* The flag may be missing though there are dead items. */
+	/* The page's flag does not always tell. */
 	for (offset = P_FIRSTDATAKEY(opaque); offset <= last; offset++)
 		if (ItemIdIsDead(PageGetItemId(page, offset)))
 			return false;
