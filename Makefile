@@ -38,6 +38,7 @@ OBJS = \
 	src/core/uuid.o \
 	src/catalog/catalog.o \
 	src/catalog/events.o \
+	src/catalog/leaf.o \
 	src/catalog/statement.o \
 	src/command/answer.o \
 	src/command/command_id.o \

@@ -20,6 +20,7 @@
 #include "utils/uuid.h"
 
 #include "catalog/catalog.h"
+#include "catalog/leaf.h"
 
 /*
  * A stream's name.  The pointers are the caller's.
@@ -107,11 +108,14 @@ extern bool es_events_row_in_stream(TupleTableSlot *slot,
  * the version, or 0; sets *recorded_at when not NULL, and *moved, when not
  * NULL, to whether the transaction's own snapshot does not show the event
  * though it is another transaction's.
+ *
+ * leaf, which may be NULL, is where the stream's newest entry in the primary
+ * key was seen last, and is set to where it is.
  */
 extern int64 es_events_read_head(Relation events, const EsStore *store,
 								 const EsStreamKey *key, Snapshot snapshot,
-								 int64 at_least, TimestampTz *recorded_at,
-								 bool *moved);
+								 int64 at_least, EsLeaf *leaf,
+								 TimestampTz *recorded_at, bool *moved);
 
 /*
  * Finds the newest event of a stream for which `counts` is true, of those that

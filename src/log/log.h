@@ -60,6 +60,7 @@ typedef struct EsStream
 	bool		moved;			/* head is newer than the transaction's snapshot */
 	int64		head;			/* newest version, 0 if none */
 	TimestampTz head_at;		/* its recorded_at */
+	EsLeaf		leaf;			/* of the primary key, where it ends */
 } EsStream;
 
 /*
