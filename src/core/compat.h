@@ -37,6 +37,8 @@
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/rangetypes.h"
 #include "utils/regproc.h"
 #if PG_VERSION_NUM >= 160000
@@ -413,6 +415,29 @@ executor_run_compat(QueryDesc *query, ScanDirection direction, uint64 count)
 	ExecutorRun(query, direction, count);
 #else
 	ExecutorRun(query, direction, count, false);
+#endif
+}
+
+/*
+ * Returns a setting of PostgreSQL's own by its exact name, NULL if there is
+ * none.  PostgreSQL 16 gave its own search for that to everybody.
+ */
+static inline struct config_generic *
+find_setting_compat(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return find_option(name, false, true, DEBUG1);
+#else
+	struct config_generic **settings = get_guc_variables();
+	int			n = GetNumConfigOptions();
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		if (strcmp(settings[i]->name, name) == 0)
+			return settings[i];
+	}
+	return NULL;
 #endif
 }
 
