@@ -209,8 +209,7 @@ typedef struct EsCached
 {
 	int64		version;
 	int64		snapshot_version;
-	pg_uuid_t	event_id;
-	TransactionId xmin;
+	EsEventMark mark;
 	Datum		value;			/* good until the cache is touched again */
 } EsCached;
 

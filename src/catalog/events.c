@@ -162,10 +162,22 @@ is_news(Relation events, TupleTableSlot *slot)
 	return !TransactionIdIsCurrentTransactionId(xmin);
 }
 
+void
+es_events_get_mark(TupleTableSlot *slot, EsEventMark *mark)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, Anum_es_events_event_id, &isnull);
+
+	mark->event_id = *DatumGetUUIDP(value);
+	value = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull);
+	mark->xmin = DatumGetTransactionId(value);
+}
+
 int64
 es_events_read_head(Relation events, const EsStore *store,
 					const EsStreamKey *key, Snapshot snapshot,
-					int64 at_least, TimestampTz *recorded_at, bool *moved)
+					int64 at_least, TimestampTz *recorded_at,
+					EsEventMark *mark, bool *moved)
 {
 	EsEventScan scan;
 	ScanKeyData keys[3];
@@ -200,6 +212,8 @@ es_events_read_head(Relation events, const EsStore *store,
 				DatumGetTimestampTz(slot_getattr(slot,
 												 Anum_es_events_recorded_at,
 												 &isnull));
+		if (mark != NULL)
+			es_events_get_mark(slot, mark);
 		if (moved != NULL)
 			*moved = is_news(events, slot);
 	}
@@ -257,7 +271,8 @@ es_events_find_last(Relation events, const EsStore *store,
 	int64		low = 0;		/* up to it all count */
 	int64		high;			/* does not */
 
-	high = es_events_read_head(events, store, key, snapshot, 0, NULL, NULL);
+	high = es_events_read_head(events, store, key, snapshot, 0, NULL, NULL,
+							   NULL);
 
 	/* As a rule it is the newest. */
 	if (high == 0 ||
