@@ -74,7 +74,7 @@ es_stream_version(PG_FUNCTION_ARGS)
 	es_stream_key_make_own(&key, VARDATA_ANY(stream), VARSIZE_ANY_EXHDR(stream));
 	events = es_catalog_open_events(AccessShareLock, &store);
 	version = es_events_read_head(events, &store, &key, GetActiveSnapshot(),
-								  0, NULL, NULL, NULL);
+								  0, NULL, NULL, NULL, NULL);
 	relation_close(events, AccessShareLock);
 	PG_RETURN_INT64(version);
 }
