@@ -2,6 +2,7 @@
 #
 #   make demo    install what is missing, build, start a private server, show a tour
 #   make test    the same preparation, then every test (SUITES="regress tap": only these)
+#   make bench-check   the same preparation, then instructions per call against those in bench/instructions.tsv
 #   make         build against the PostgreSQL of PG_CONFIG; make install
 #
 #   make demo-stop, make torture, make test-versions, make installcheck (on a running server)
@@ -239,9 +240,14 @@ torture:
 test-versions:
 	@test/versions $(VERSIONS)
 
+# Instructions per call against those in bench/instructions.tsv: CASES="append_any" for
+# these only; bench/instructions.sh --update writes them.
+bench-check:
+	@PG_CONFIG='$(PG_CONFIG)' bench/instructions.sh $(CASES)
+
 # For test/run: the order of the files is known here only.
 print-%:
 	@echo '$($*)'
 
-.PHONY: demo demo-stop test torture test-versions FORCE
+.PHONY: demo demo-stop test torture test-versions bench-check FORCE
 FORCE:
