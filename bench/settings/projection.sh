@@ -29,14 +29,18 @@ settings_workers() {
 	projection_check four__
 }
 
+# A batch is kept in work_mem, and beyond that in a file.
 settings_batch() {
-	local sync=off clients=1 settings_used=0
+	local sync=off clients=1 settings_used=0 values="10000 100 1000 100000"
 
 	report_heading "event_store.projection_batch_size: a view of $projection_streams groups works off $((bulk_events / 5)) events"
 	settings_table
 	sequencer_database bench_empty
-	projection_views one $((rounds * 4))
+	projection_views one $((rounds * 4 * 2))
 	projection_fill $((bulk_events / 5))
-	settings_values event_store.projection_batch_size "10000 100 1000 100000" settings_catch_up projection_batch_size one 1
+	settings_values "event_store.projection_batch_size, work_mem = 4MB" "$values" settings_catch_up projection_batch_size one 1
+	sequencer_settings+=("work_mem = 64MB")
+	settings_values "event_store.projection_batch_size, work_mem = 64MB" "$values" settings_catch_up projection_batch_size one 1
+	unset 'sequencer_settings[-1]'
 	projection_check one__
 }
