@@ -4,6 +4,8 @@
 #   make test    the same preparation, then every test (SUITES="regress tap": only these)
 #   make         build against the PostgreSQL of PG_CONFIG; make install
 #
+#   make bench   measure it beside other systems (QUICK=1: under five minutes)
+#
 #   make demo-stop, make torture, make test-versions, make installcheck (on a running server)
 #
 EXTENSION   = event_store
@@ -239,9 +241,13 @@ torture:
 test-versions:
 	@test/versions $(VERSIONS)
 
+# Beside what people would take instead; QUICK=1 for a first look.
+bench:
+	@QUICK='$(QUICK)' PG_CONFIG='$(PG_CONFIG)' bench/compare
+
 # For test/run: the order of the files is known here only.
 print-%:
 	@echo '$($*)'
 
-.PHONY: demo demo-stop test torture test-versions FORCE
+.PHONY: bench demo demo-stop test torture test-versions FORCE
 FORCE:

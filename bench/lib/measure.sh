@@ -11,13 +11,13 @@
 event_data='{"order_id":"7f3c2a91-5b0e-4d1e-9a46-0c2d8e5b1f77","customer":"c-204811773","currency":"EUR","total":149.90,"lines":[{"sku":"BK-10442","qty":2,"price":49.95},{"sku":"PN-00731","qty":1,"price":50.00}]}'
 event_metadata='{"correlation_id":"tr-018f2b6e-77aa-7c31-9a51-5a2b6d1c0e4f"}'
 
-# The same event 100 times, as array literals.
+# The same event 100 times, or as often as said, as array literals.
 array_of() {
-	local element=$1 i out=
+	local element=$1 count=${2:-100} i out=
 
 	element=${element//\\/\\\\}
 	element=${element//\"/\\\"}
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < count; i++)); do
 		out+=,\"$element\"
 	done
 	printf '{%s}' "${out:1}"
