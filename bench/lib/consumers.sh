@@ -5,8 +5,9 @@
 #
 # A system that can be consumed has consume.setup.sql: the function
 # bench_consume(after, n) (lib/follow.sql). It is consumed on an empty server of its own,
-# with a pause of a millisecond where there was nothing. A system with a choice of
-# its own defines consume_variants (prints names, "poll" otherwise) and consume_variant NAME.
+# with a pause of a millisecond where there was nothing. A system with a choice of its own
+# defines, in consume.sh, consume_variants (prints names) and consume_variant NAME. Others
+# are polled; and, where the function bench_wait(after) is there, waited for ("listen").
 
 consume_systems() {
 	local system
@@ -26,6 +27,9 @@ consume_start() {
 	}
 	consume_variant() { :; }
 	lab_start "$1" "$1"
+	if [ -f "$system_dir/consume.sh" ]; then
+		. "$system_dir/consume.sh"
+	fi
 	system_idle
 }
 

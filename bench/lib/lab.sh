@@ -4,10 +4,11 @@
 # for, processes in the background, and the machine's noise around what they do.
 
 lab_children=()
+lab_settings=
 
 # A new server of a system, with the system's objects and no events: it is the current
-# one from now on. Further lines of its settings come from lab_settings(), if there
-# is such a function. lab_start NAME SYSTEM
+# one from now on. lab_settings are further lines of its settings.
+# lab_start NAME SYSTEM
 lab_start() {
 	local name=lab_$1 system=$2
 
@@ -21,9 +22,7 @@ lab_start() {
 	{
 		echo "unix_socket_directories = '$server_dir'"
 		system_settings
-		if [ "$(type -t lab_settings)" = function ]; then
-			lab_settings
-		fi
+		echo "$lab_settings"
 	} >>"$server_dir/data/postgresql.conf"
 	export PGHOST=$server_dir
 	server_start 2>>"$systems_root/starts" || die "the server of $system did not start: $(tail -n 5 "$server_dir/log")"

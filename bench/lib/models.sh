@@ -37,7 +37,6 @@ model_load() {
 	model_catch_up() { model_wait; }
 	model_work_off() { model_start; model_catch_up; }
 	. "models/$1/model.sh"
-	lab_settings() { model_settings; }
 }
 
 # Which read models can be had, event_store's first.
@@ -65,7 +64,10 @@ models_begin() {
 
 # A new server with an empty read model that is not kept yet.
 model_fresh() {
+	local lab_settings
+
 	model_load "$1"
+	lab_settings=$(model_settings)
 	lab_start "model_$1" "$model_system"
 	model_setup
 	system_idle
