@@ -199,7 +199,7 @@ system_slice() {
 node_slice() {
 	local answer
 
-	answer=$(BENCH_CLIENTS=$clients BENCH_SECONDS=$slice_length BENCH_SLICE=$slice BENCH_STREAMS=$fixture_streams \
+	answer=$(BENCH_CLIENTS=$clients BENCH_SECONDS=$slice_length BENCH_SLICE=$slice BENCH_STREAMS=$fixture_streams BENCH_SMALL=$small_streams \
 		BENCH_TYPE=OrderPlaced BENCH_DATA=$event_data BENCH_METADATA=$event_metadata BENCH_NODE=$node_dir \
 		node lib/node_slice.mjs "$PWD/$1") || die "$1 failed"
 	read -r slice_calls slice_seconds slice_errors _ <<<"$answer"
