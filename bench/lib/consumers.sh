@@ -52,17 +52,19 @@ consume_seen() {
 
 # From the commit of an append until a consumer has the event, 100 appends a second.
 measure_latency_log() {
-	local sync=on system variant count=3000
+	local sync=on system variant began count=3000
 
 	[ "$quick" = 0 ] || count=200
 	for system in $(consume_systems); do
 		consume_start "$system"
+		began=no
 		for variant in $(consume_variants); do
+			# Each begins at the beginning of a log.
+			[ "$began" = no ] || consume_start "$system"
+			began=yes
 			progress "latency_log, $system, $variant"
 			consume_variant "$variant"
 			latency_log latency_log "$system" "$variant" "$count" "$variant"
-			# The next consumer begins at the beginning of a log, too.
-			consume_start "$system"
 		done
 		lab_stop "$system"
 	done
@@ -104,7 +106,6 @@ measure_stall() {
 		(
 			lab_children=()
 			lab_use "$system" "$system"
-			trap lab_end EXIT
 			trap 'exit 130' INT TERM
 			stall "$system"
 		) &
@@ -141,9 +142,10 @@ stall_idle() {
 
 # Leaves times of commits, and of what the consumer got, as seconds since the start.
 stall() {
-	local began=$EPOCHREALTIME load_pid wanted
+	local began load_pid wanted
 
 	consume_follow 1000000000 poll 5
+	began=$EPOCHREALTIME
 	lab_append load 4 50 -T $((held + 2 * around)) -f "$system_dir/append_new.sql"
 	load_pid=$append_pid
 	sleep "$(awk -v a="$began" -v b="$EPOCHREALTIME" -v t="$around" 'BEGIN { d = a + t - b; print (d > 0 ? d : 0) }')"

@@ -66,10 +66,15 @@ lab_stop() {
 	current=
 }
 
-# Notes a process that runs in the background, so that it is ended with the run.
+# Notes a process that runs in the background, so that it is ended with the run; in a
+# subshell, with that: the servers are not its own.
 lab_child() {
 	lab_children+=("$1")
-	trap 'lab_end; systems_end' EXIT
+	if [ "$BASHPID" = "$$" ]; then
+		trap 'lab_end; systems_end' EXIT
+	else
+		trap lab_end EXIT
+	fi
 }
 
 lab_end() {
