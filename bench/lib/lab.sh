@@ -89,7 +89,7 @@ lab_end() {
 lab_wait() {
 	local pid left=()
 
-	wait "$1" || die "$2: $(tail -n 3 "$3")"
+	wait "$1" || die "$2: $(tail -n 30 "$3")"
 	for pid in "${lab_children[@]}"; do
 		[ "$pid" = "$1" ] || left+=("$pid")
 	done
@@ -177,6 +177,6 @@ lab_committed() {
 # Waits until a procedure is called in the database.
 lab_called() {
 	until [ "$(sql -c "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CALL $1(%' AND state = 'active'")" -gt 0 ]; do
-		kill -0 "$2" 2>/dev/null || die "$1: $(tail -n 3 "$3")"
+		kill -0 "$2" 2>/dev/null || die "$1: $(tail -n 30 "$3")"
 	done
 }

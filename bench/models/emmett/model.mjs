@@ -1,7 +1,7 @@
 // Emmett's consumer with a projection that does an upsert for each event, as its documentation
 // shows.
 //
-//   model.mjs run       keeps the read model until SIGTERM; says "ready" on standard output
+//   model.mjs run       keeps the read model until SIGUSR2 (Emmett's own handler of SIGTERM fails); says "ready" on standard output
 //   model.mjs end       the same, until there is nothing more
 //   model.mjs rebuild   rebuildPostgreSQLProjections: truncates it and reads the log from its beginning
 //
@@ -9,7 +9,7 @@
 // 50 ms). Where there is nothing it waits for 0.2 s, 0.4 s … 1 s: that cannot be set.
 import { createRequire } from 'node:module'
 
-const require = createRequire(process.env.BENCH_NODE + '/node_modules/')
+const require = createRequire(process.env.BENCH_NODE + '/x.js')
 const { postgreSQLEventStoreConsumer, postgreSQLRawSQLProjection, rebuildPostgreSQLProjections } =
   require('@event-driven-io/emmett-postgresql')
 const { sql } = require('@event-driven-io/dumbo')
@@ -36,11 +36,16 @@ if (mode === 'rebuild') {
   consumer = postgreSQLEventStoreConsumer({
     connectionString, pulling, stopWhen: mode === 'end' ? { noMessagesLeft: true } : undefined
   })
-  consumer.projector({ projection, processorId: 'order_totals' })
+  // One that has ended does not always give its lock back: it is taken over after a second.
+  consumer.projector({
+    projection,
+    processorId: 'order_totals',
+    lock: { timeoutSeconds: 1, acquisitionPolicy: { type: 'retry', retries: 20, minTimeout: 100, maxTimeout: 500 } }
+  })
 }
 let stopping
 if (mode === 'run') {
-  process.on('SIGTERM', () => { stopping = consumer.close() })
+  process.on('SIGUSR2', () => { stopping = consumer.close() })
   console.log('ready')
 }
 await consumer.start()

@@ -14,22 +14,22 @@ model_start() {
 	model_pid=$!
 	lab_child "$model_pid"
 	until grep -q ready "$server_dir/background"; do
-		kill -0 "$model_pid" 2>/dev/null || die "Emmett's consumer: $(tail -n 3 "$server_dir/background")"
+		kill -0 "$model_pid" 2>/dev/null || die "Emmett's consumer: $(tail -n 30 "$server_dir/background")"
 		sleep 0.01
 	done
 }
 
 model_stop() {
 	[ -n "${model_pid:-}" ] || return 0
-	kill "$model_pid"
+	kill -USR2 "$model_pid"
 	lab_wait "$model_pid" "Emmett's consumer" "$server_dir/background"
 	model_pid=
 }
 
 model_work_off() {
-	BENCH_NODE=$node_dir node models/emmett/model.mjs end >"$server_dir/background" 2>&1 || die "Emmett's consumer: $(tail -n 3 "$server_dir/background")"
+	BENCH_NODE=$node_dir node models/emmett/model.mjs end >"$server_dir/background" 2>&1 || die "Emmett's consumer: $(tail -n 30 "$server_dir/background")"
 }
 
 model_rebuild() {
-	BENCH_NODE=$node_dir node models/emmett/model.mjs rebuild >"$server_dir/background" 2>&1 || die "Emmett's rebuild: $(tail -n 3 "$server_dir/background")"
+	BENCH_NODE=$node_dir node models/emmett/model.mjs rebuild >"$server_dir/background" 2>&1 || die "Emmett's rebuild: $(tail -n 30 "$server_dir/background")"
 }
