@@ -336,8 +336,8 @@ es_events_find_last(Relation events, const EsStore *store,
 	int64		low = 0;		/* up to it all count */
 	int64		high;			/* does not */
 
-	high = es_events_read_head(events, store, key, snapshot, 0, NULL, NULL, NULL,
-							   NULL);
+	high = es_events_read_head(events, store, key, snapshot, 0, NULL, NULL,
+							   NULL, NULL);
 
 	/* As a rule it is the newest. */
 	if (high == 0 ||
