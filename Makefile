@@ -4,6 +4,9 @@
 #   make test    the same preparation, then every test (SUITES="regress tap": only these)
 #   make         build against the PostgreSQL of PG_CONFIG; make install
 #
+#   make bench   measure it beside other systems (QUICK=1: under five minutes)
+#   make bench-check   instructions per call against those in the repository
+#
 #   make demo-stop, make torture, make test-versions, make installcheck (on a running server)
 #
 EXTENSION   = event_store
@@ -240,9 +243,18 @@ torture:
 test-versions:
 	@test/versions $(VERSIONS)
 
+# Instructions per call against those in bench/instructions.tsv: CASES="append_any" for
+# these only; bench/instructions.sh --update writes them.
+bench-check:
+	@PG_CONFIG='$(PG_CONFIG)' bench/instructions.sh $(CASES)
+
+# Beside what people would take instead; QUICK=1 for a first look.
+bench:
+	@QUICK='$(QUICK)' PG_CONFIG='$(PG_CONFIG)' bench/compare
+
 # For test/run: the order of the files is known here only.
 print-%:
 	@echo '$($*)'
 
-.PHONY: demo demo-stop test torture test-versions FORCE
+.PHONY: bench bench-check demo demo-stop test torture test-versions FORCE
 FORCE:

@@ -11,13 +11,13 @@
 event_data='{"order_id":"7f3c2a91-5b0e-4d1e-9a46-0c2d8e5b1f77","customer":"c-204811773","currency":"EUR","total":149.90,"lines":[{"sku":"BK-10442","qty":2,"price":49.95},{"sku":"PN-00731","qty":1,"price":50.00}]}'
 event_metadata='{"correlation_id":"tr-018f2b6e-77aa-7c31-9a51-5a2b6d1c0e4f"}'
 
-# The same event 100 times, as array literals.
+# The same event 100 times, or as often as said, as array literals.
 array_of() {
-	local element=$1 i out=
+	local element=$1 count=${2:-100} i out=
 
 	element=${element//\\/\\\\}
 	element=${element//\"/\\\"}
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < count; i++)); do
 		out+=,\"$element\"
 	done
 	printf '{%s}' "${out:1}"
@@ -28,7 +28,9 @@ sync=on                 # synchronous_commit of the sessions
 clients=1
 protocol=prepared       # of pgbench, or simple
 pgbench_variables=()    # further -D name=value
+session_options=        # further settings of the sessions: -c name=value
 slice_calls_wanted=     # calls of each client, instead of a time
+slice_rate=             # calls a second of all clients, instead of as many as they can
 warm_up=yes             # one second of each side first, not counted
 
 # Number of the slice in its comparison: the scripts build unique keys from it.
@@ -43,7 +45,8 @@ pgbench_slice() {
 	threads=$((clients < cores ? clients : cores))
 	length=(-T "$slice_length")
 	[ -n "$slice_calls_wanted" ] && length=(-t "$slice_calls_wanted")
-	PGOPTIONS="-c synchronous_commit=$sync" "$pg_bin/pgbench" -n -M "$protocol" -c "$clients" -j "$threads" \
+	[ -n "$slice_rate" ] && length+=(-R "$slice_rate")
+	PGOPTIONS="-c synchronous_commit=$sync $session_options" "$pg_bin/pgbench" -n -M "$protocol" -c "$clients" -j "$threads" \
 		"${length[@]}" --random-seed="$slice" -f "$script" \
 		-D slice="$slice" -D n=-1 -D type=OrderPlaced -D data="$event_data" -D metadata="$event_metadata" \
 		"${pgbench_variables[@]}" "${database:-bench}" >"$out" 2>&1 || status=$?

@@ -66,6 +66,12 @@ server_init() {
 	export PGHOST=$server_dir PGPORT=5432 PGUSER=postgres
 }
 
+# Has this PostgreSQL such a setting? Newer minor releases have one that allows
+# output plugins.
+server_knows() {
+	(cd / && as_server_user "$pg_bin/postgres" -D "$server_dir/data" -C "$1") >/dev/null 2>&1
+}
+
 server_start() {
 	(cd / && as_server_user "$pg_bin/pg_ctl" -D "$server_dir/data" -l "$server_dir/log" -w -s start >&2) ||
 		die "the server did not start: $(tail -n 5 "$server_dir/log")"

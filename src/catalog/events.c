@@ -164,6 +164,17 @@ is_news(Relation events, TupleTableSlot *slot)
 	return !TransactionIdIsCurrentTransactionId(xmin);
 }
 
+void
+es_events_get_mark(TupleTableSlot *slot, EsEventMark *mark)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, Anum_es_events_event_id, &isnull);
+
+	mark->event_id = *DatumGetUUIDP(value);
+	value = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull);
+	mark->xmin = DatumGetTransactionId(value);
+}
+
 /*
  * What is asked about the newest event of a stream.
  */
@@ -171,6 +182,7 @@ typedef struct HeadAnswer
 {
 	int64		version;		/* 0: there is none */
 	TimestampTz *recorded_at;	/* the others may be NULL */
+	EsEventMark *mark;
 	bool	   *moved;
 } HeadAnswer;
 
@@ -185,6 +197,8 @@ answer(Relation events, TupleTableSlot *slot, HeadAnswer *head)
 		*head->recorded_at =
 			DatumGetTimestampTz(slot_getattr(slot, Anum_es_events_recorded_at,
 											 &isnull));
+	if (head->mark != NULL)
+		es_events_get_mark(slot, head->mark);
 	if (head->moved != NULL)
 		*head->moved = is_news(events, slot);
 }
@@ -236,9 +250,9 @@ int64
 es_events_read_head(Relation events, const EsStore *store,
 					const EsStreamKey *key, Snapshot snapshot,
 					int64 at_least, EsLeaf *leaf, TimestampTz *recorded_at,
-					bool *moved)
+					EsEventMark *mark, bool *moved)
 {
-	HeadAnswer	head = {0, recorded_at, moved};
+	HeadAnswer	head = {0, recorded_at, mark, moved};
 	EsLeaf		nowhere = {0};
 	EsEventScan scan;
 	ScanKeyData keys[3];
@@ -322,7 +336,7 @@ es_events_find_last(Relation events, const EsStore *store,
 	int64		low = 0;		/* up to it all count */
 	int64		high;			/* does not */
 
-	high = es_events_read_head(events, store, key, snapshot, 0, NULL, NULL,
+	high = es_events_read_head(events, store, key, snapshot, 0, NULL, NULL, NULL,
 							   NULL);
 
 	/* As a rule it is the newest. */

@@ -100,16 +100,18 @@ es_answer_add(EsFold *fold, TupleTableSlot *stored, Datum event,
 	answer->version = version;
 	previous = MemoryContextSwitchTo(answer->context);
 	(void) pushJsonbValue(&answer->state, WJB_BEGIN_OBJECT, NULL);
+
+	/* in the order of jsonb, so that it need not sort them */
 	push_string(answer, "id",
 				DatumGetCString(DirectFunctionCall1(uuid_out,
 													values[Anum_es_events_event_id - 1])));
+	push_jsonb(answer, "data", values[Anum_es_events_data - 1]);
 	push_string(answer, "type",
 				TextDatumGetCString(values[Anum_es_events_event_type - 1]));
 	push_number(answer, "version", version);
+	push_jsonb(answer, "metadata", values[Anum_es_events_metadata - 1]);
 	push_number(answer, "schema_version",
 				DatumGetInt32(values[Anum_es_events_schema_version - 1]));
-	push_jsonb(answer, "data", values[Anum_es_events_data - 1]);
-	push_jsonb(answer, "metadata", values[Anum_es_events_metadata - 1]);
 	(void) pushJsonbValue(&answer->state, WJB_END_OBJECT, NULL);
 	MemoryContextSwitchTo(previous);
 }

@@ -39,6 +39,8 @@
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/rangetypes.h"
 #include "utils/rel.h"
 #include "utils/regproc.h"
@@ -459,6 +461,29 @@ generic_delta_known_compat(void)
 	return true;
 #else
 	return false;
+#endif
+}
+
+/*
+ * Returns a setting of PostgreSQL's own by its exact name, NULL if there is
+ * none.  PostgreSQL 16 gave its own search for that to everybody.
+ */
+static inline struct config_generic *
+find_setting_compat(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return find_option(name, false, true, DEBUG1);
+#else
+	struct config_generic **settings = get_guc_variables();
+	int			n = GetNumConfigOptions();
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		if (strcmp(settings[i]->name, name) == 0)
+			return settings[i];
+	}
+	return NULL;
 #endif
 }
 

@@ -356,12 +356,57 @@ insert_indirect(Relation events, const EsStore *store, EsStream *stream,
 	SetUserIdAndSecContext(save_userid, save_sec_context);
 }
 
+/*
+ * Notes what the rows of a call have become: exactly what was handed to the
+ * access method, since nobody else had them in hands.
+ */
+static void
+note_appended(Relation events, EsStream *stream, const CommonValues *common,
+			  const EsAppend *append)
+{
+	EsEventMark mark;
+
+	/* another access method may have its own ideas of an xmin */
+	if (events->rd_tableam != GetHeapamTableAmRoutine())
+		return;
+	mark.event_id = append->events[append->nevents - 1].id;
+	mark.xmin = GetCurrentTransactionId();
+	es_stream_set_mark(stream, &mark);
+	if (append->appended == NULL)
+		return;
+	append->appended->known = true;
+	append->appended->tenant_id = common->tenant_id;
+	append->appended->first = common->version;
+	append->appended->recorded_at = common->recorded_at;
+	append->appended->place = common->place;
+	append->appended->mark = mark;
+}
+
+void
+es_appended_row(const EsAppend *append, int number, TupleTableSlot *slot)
+{
+	const EsAppended *appended = append->appended;
+	CommonValues common;
+
+	Assert(appended->known);
+	common.tenant_id = appended->tenant_id;
+	common.stream_id = append->stream_id;
+	common.recorded_at = appended->recorded_at;
+	common.version = appended->first + number;
+	common.place.tx = appended->place.tx;
+	common.place.ordinal = appended->place.ordinal + number;
+	fill_slot(slot, &common, &append->events[number]);
+}
+
 void
 es_insert_events(Relation events, const EsStore *store, EsStream *stream,
 				 const EsAppend *append)
 {
 	CommonValues common;
+	CommonValues first;
 
+	if (append->appended != NULL)
+		append->appended->known = false;
 	es_stream_check_room(stream, append->nevents);
 	common.tenant_id =
 		PointerGetDatum(cstring_to_text_with_len(append->key.tenant,
@@ -378,7 +423,9 @@ es_insert_events(Relation events, const EsStore *store, EsStream *stream,
 	common.recorded_at = es_stream_next_time(stream);
 	common.place = es_xact_take_places(store, append->nevents,
 									   true);
+	first = common;
 	insert_direct(events, store, stream, &common, append);
 	es_stream_advance(stream, stream->head + append->nevents,
 					  common.recorded_at);
+	note_appended(events, stream, &first, append);
 }

@@ -194,6 +194,7 @@ add_stream(const EsStreamKey *key, uint64 slot)
 	stream->lock_level = GetCurrentTransactionNestLevel();
 	stream->change_level = 0;
 	stream->head_known = false;
+	stream->mark_known = false;
 	stream->moved = false;
 	stream->head = 0;
 	stream->head_at = 0;
@@ -368,9 +369,11 @@ es_stream_lock(Relation events, const EsStore *store, const EsStreamKey *key,
 		stream->head = es_events_read_head(events, store, key, SnapshotSelf,
 										   Max(expected, hint != NULL ? hint->head : 0),
 										   &stream->leaf, &stream->head_at,
+										   &stream->mark,
 										   IsolationUsesXactSnapshot() ?
 										   &stream->moved : NULL);
 		stream->head_known = true;
+		stream->mark_known = stream->head > 0;
 	}
 	return stream;
 }
@@ -401,7 +404,15 @@ es_stream_advance(EsStream *stream, int64 head, TimestampTz head_at)
 	remember_change(stream);
 	stream->head = head;
 	stream->head_at = head_at;
+	stream->mark_known = false;
 	set_hint(&stream->key, head, &stream->leaf);
+}
+
+void
+es_stream_set_mark(EsStream *stream, const EsEventMark *mark)
+{
+	stream->mark = *mark;
+	stream->mark_known = true;
 }
 
 TimestampTz

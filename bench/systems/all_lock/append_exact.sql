@@ -1,0 +1,4 @@
+\set n :n + 1
+\set stream (:slice * 100 + :client_id) * 1000 + :n % 1000
+\set version :n / 1000
+SELECT all_append('exact-' || :stream, ARRAY[:type], ARRAY[:data::jsonb], ARRAY[:metadata::jsonb], :version);

@@ -1,0 +1,2 @@
+\set stream random(1, :streams)
+SELECT diy_append_batch('order-' || :stream, :types, :datas, :metadatas);

@@ -1,0 +1,1 @@
+SELECT diy_append('hot-1', :type, :data, :metadata);

@@ -1,0 +1,1 @@
+SELECT es_append('hot-1', :type, :data, :metadata);

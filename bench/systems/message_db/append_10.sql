@@ -1,0 +1,4 @@
+-- 10 calls in one transaction, as its clients write a batch; one statement saves them 10 round trips.
+\set stream random(1, :streams)
+SELECT max(write_message(gen_random_uuid()::varchar, 'order-' || :stream, m.type, m.data, m.metadata))
+	FROM unnest(:types10::varchar[], :datas10::jsonb[], :metadatas10::jsonb[]) AS m(type, data, metadata);

@@ -1,0 +1,2 @@
+\set stream random(1, :small)
+SELECT * FROM get_stream_messages('small-' || :stream, 0, -1);

@@ -1,0 +1,1 @@
+SELECT pgq.insert_event('bench', :type, :data, 'hot-1', :metadata, NULL, NULL);
