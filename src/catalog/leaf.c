@@ -104,6 +104,9 @@
 #define SINGLE_OVERHEAD		50
 #define RUN_OVERHEAD		86
 
+/* Of so many uses of remembered pages one counts for the buffer manager. */
+#define COUNTED_USE			8
+
 /*
  * How the columns of an index are compared.
  */
@@ -359,29 +362,51 @@ find_place(Relation index, Page page, LeafKey *key)
 }
 
 /*
+ * Pins the page that was remembered; returns InvalidBuffer when it is not where
+ * it was.
+ *
+ * ReadRecentBuffer() does not count as a use of the buffer, which could then be
+ * the first to go when room is needed.  So we read it like anybody now and then.
+ * That the block exists has been seen, and our lock on the index keeps it.
+ */
+static Buffer
+pin_remembered(Relation index, const EsLeaf *leaf)
+{
+	static unsigned int uses = 0;
+
+	if (!BufferIsValid(leaf->buffer) ||
+		!read_recent_buffer_compat(index, leaf->block, leaf->buffer))
+		return InvalidBuffer;
+	if (++uses % COUNTED_USE != 0)
+		return leaf->buffer;
+	ReleaseBuffer(leaf->buffer);
+	return ReadBuffer(index, leaf->block);
+}
+
+/*
  * Locks the page that was remembered; returns InvalidBuffer when it is not
  * where it was, or no live leaf any more.
  */
 static Buffer
 lock_remembered(Relation index, const EsLeaf *leaf, int access)
 {
+	Buffer		buffer = pin_remembered(index, leaf);
 	Page		page;
 
-	if (!BufferIsValid(leaf->buffer) ||
-		!read_recent_buffer_compat(index, leaf->block, leaf->buffer))
+	if (!BufferIsValid(buffer))
 		return InvalidBuffer;
 
-	_bt_lockbuf(index, leaf->buffer, access);
-	page = BufferGetPage(leaf->buffer);
+	_bt_lockbuf(index, buffer, access);
+	page = BufferGetPage(buffer);
 	if (!PageIsNew(page) &&
 		PageGetSpecialSize(page) == MAXALIGN(sizeof(BTPageOpaqueData)))
 	{
 		BTPageOpaque opaque = BTPageGetOpaque(page);
 
 		if (P_ISLEAF(opaque) && !P_IGNORE(opaque) && !P_ISMETA(opaque))
-			return leaf->buffer;
+			return buffer;
 	}
-	_bt_relbuf(index, leaf->buffer);
+	_bt_relbuf(index, buffer);
 	return InvalidBuffer;
 }
 
@@ -515,6 +540,7 @@ es_leaf_find_newest(Relation events, Relation index,
 			return false;
 		}
 	}
+	pgstat_count_index_tuples(index, entries->n);
 	remember(leaf, buffer);
 	entries->buffer = buffer;
 	_bt_unlockbuf(index, buffer);
