@@ -398,25 +398,23 @@ SELECT es_stream_version('all-6');
 SELECT * FROM check_execute('all-6', '[{"type": "Cry", "data": 1}, {"type": "A", "data": 1}]');
 SELECT * FROM check_execute('all-6', '{"type": "A", "data": 1}');
 SELECT es_drop_projection('echo');
--- Types that upcast, split and check.
-SELECT es_register_event_type('Old', schema_version => 1);
-SELECT es_register_event_type('Old', schema_version => 2, upcaster => 'data || jsonb_build_object(''up'', metadata)');
-SELECT * FROM check_execute('all-7', '[{"type": "Old", "data": {"a": 1}}, {"type": "Old", "data": {"a": 2}, "schema_version": 2}]', NULL, '{"m": 1}');
-SELECT state->0->'data' AS first, state->1->'data' AS second, state->0->'schema_version' AS schema_version FROM es_execute('all-7', '[]');
-
 -- What waits for its next use does not outlive a change of what it is made of:
 -- functions, those that they call, types, rights.
 CREATE FUNCTION plus(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN x + 1; END $$;
 CREATE TYPE shape AS (a int);
+CREATE DOMAIN small AS int CHECK (VALUE < 1000);
 CREATE FUNCTION waits_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN jsonb_build_object('n', plus((state->>'n')::int));
 CREATE FUNCTION shape_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN to_jsonb(jsonb_populate_record(NULL::shape, event.data));
-SELECT es_create_aggregate(n, n, (n || '_evolve')::regproc, '{"n": 0}', decide => 'meta_decide', snapshot_every => NULL) FROM unnest('{waits,shape}'::text[]) n;
-SELECT n, version, state FROM unnest('{waits,shape,waits,shape}'::text[]) n, es_execute(n || '-1', '{"type": "A", "data": {"a": 1, "b": 2}}');
+CREATE FUNCTION small_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN jsonb_build_object('n', (event.data->>'b')::small);
+SELECT es_create_aggregate(n, n, (n || '_evolve')::regproc, '{"n": 0}', decide => 'meta_decide', snapshot_every => NULL) FROM unnest('{waits,shape,small}'::text[]) n;
+SELECT n, version, state FROM unnest('{waits,shape,small,waits,shape,small}'::text[]) n, es_execute(n || '-1', '{"type": "A", "data": {"a": 1, "b": 2}}');
 CREATE OR REPLACE FUNCTION plus(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN x + 100; END $$;
 ALTER TYPE shape ADD ATTRIBUTE b int;
 SELECT n, version, state FROM unnest('{waits,shape}'::text[]) n, es_execute(n || '-1', '{"type": "A", "data": {"a": 1, "b": 2}}');
 CREATE OR REPLACE FUNCTION waits_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN jsonb_build_object('m', coalesce((state->>'m')::int, 0) + 1);
 SELECT version, state FROM es_execute('waits-1', '{"type": "A", "data": 1}');
+ALTER DOMAIN small ADD CHECK (VALUE < 2) NOT VALID;
+SELECT error_of($$ SELECT es_execute('small-1', '{"type": "A", "data": {"b": 2}}') $$);
 -- (after an error, too)
 SELECT error_of($$ SELECT es_execute('waits-1', '{"type": "A", "data": 1, "what": 2}') $$) ~ '^22023' AS refused;
 CREATE OR REPLACE FUNCTION waits_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN jsonb_build_object('m', 1 / (4 - event.version)::int);
@@ -448,6 +446,12 @@ SELECT version, state FROM es_execute('data-3', '[]');
 ROLLBACK;
 SELECT es_append('data-3', 'A', '"fourth"'), es_append('data-3', 'A', '"fifth"');
 SELECT version, state FROM es_execute('data-3', '[]');
+
+-- Types that upcast.
+SELECT es_register_event_type('Old', schema_version => 1);
+SELECT es_register_event_type('Old', schema_version => 2, upcaster => 'data || jsonb_build_object(''up'', metadata)');
+SELECT * FROM check_execute('all-7', '[{"type": "Old", "data": {"a": 1}}, {"type": "Old", "data": {"a": 2}, "schema_version": 2}]', NULL, '{"m": 1}');
+SELECT state->0->'data' AS first, state->1->'data' AS second, state->0->'schema_version' AS schema_version FROM es_execute('all-7', '[]');
 
 -- Old events come to the state of today; a large state; a long stream.
 

@@ -6,8 +6,10 @@
  * Copyright (c) 2026, event_store contributors
  *
  * NOTES
- *	  The events are read from their rows, the first time too: what a trigger
- *	  of the user's has made of them is what the answer says.
+ *	  The events are taken from their rows, the first time too: what a trigger
+ *	  of the user's has made of them is what the answer says.  Where nobody can
+ *	  have made anything of them, the rows are those that were handed to the
+ *	  table (see execute.c).
  *
  *-------------------------------------------------------------------------
  */

@@ -12,6 +12,12 @@
  *	  again.  Whoever is second waits for the lock and finds the events of the
  *	  first in the state.
  *
+ *	  Nothing is read twice.  Who has the lock has seen the head of the stream;
+ *	  when the state that this process keeps ends with that row, it is the
+ *	  state.  The new events are folded as they were handed to the table, unless
+ *	  somebody may have changed them on their way (insert.c says so); then they
+ *	  are read.
+ *
  *	  In a transaction that has a snapshot of its own (REPEATABLE READ,
  *	  SERIALIZABLE), a stream that has moved behind it gives 40001 before
  *	  anything is decided.
@@ -235,8 +241,7 @@ fold_appended(Execution *execution, EsState *state, EsAnswer *answer)
 
 /*
  * Folds the stream up to a version and fills the outcome from it: *state is
- * that before the first of the command's events.  They are read, unless what the
- * call says is what their rows hold: no trigger has had them in hands.
+ * that before the first of the command's events.
  */
 static void
 conclude(Execution *execution, EsState *state, int64 version, Outcome *outcome)
