@@ -6,7 +6,7 @@
 # random ones of 10,000 streams, and 100 batches of 100. What the system does afterwards
 # (positions, ticks) is in it; VACUUM's own WAL is not.
 measure_size() {
-	local sync=on clients=1 system pgbench_variables=("${pgbench_variables[@]}" -D streams=10000)
+	local sync=off clients=1 system pgbench_variables=("${pgbench_variables[@]}" -D streams=10000)
 
 	for system in "${systems[@]}"; do
 		[ -f "systems/$system/append_any.sql" ] || continue
@@ -33,7 +33,7 @@ size_wal() {
 
 # size_slice SYSTEM SCRIPT PARAMETER CALLS EVENTS-A-CALL
 size_slice() {
-	local system=$1 parameter=$3 slice_calls_wanted=$4 events=$(($4 * $5)) bytes wal
+	local system=$1 parameter=$3 slice_calls_wanted=$4 slice_length=$seconds events=$(($4 * $5)) bytes wal
 
 	bytes=$(size_bytes)
 	wal=$(size_wal)
