@@ -65,3 +65,29 @@ BEGIN
     END IF;
   END LOOP;
 END $$;
+
+-- Waits until a read model has as many events as there are: how many it lacks after
+-- nothing has come for patience seconds, and after how many seconds the last one came. It
+-- asks more and more seldom: an answer takes a millisecond or two of a CPU.
+CREATE PROCEDURE bench_caught_up(patience integer, INOUT lost bigint DEFAULT 0, INOUT seconds float8 DEFAULT 0)
+LANGUAGE plpgsql AS $$
+DECLARE
+  wanted bigint := bench_count();
+  began  timestamptz := clock_timestamp();
+  shown  bigint;
+  before bigint := -1;
+  past   float8;
+BEGIN
+  LOOP
+    COMMIT;
+    shown := coalesce((SELECT sum(events) FROM bench_model), 0);
+    past := extract(epoch FROM clock_timestamp() - began);
+    IF shown <> before THEN
+      before := shown;
+      seconds := past;
+    END IF;
+    EXIT WHEN shown >= wanted OR past > seconds + patience;
+    PERFORM pg_sleep(greatest(0.005, least(0.5, past / 50)));
+  END LOOP;
+  lost := wanted - shown;
+END $$;

@@ -3,20 +3,21 @@
 # growth.sh: bytes and WAL of an event, and how costs grow with the log.
 
 # Bytes in the database and in the WAL for each event: 10,000 single appends by one client to
-# random ones of 10,000 streams, and 100 batches of 100. What the system does afterwards
+# random ones of 10,000 streams, and 100 batches of 100 (quick: a fifth). What the system does afterwards
 # (positions, ticks) is in it; VACUUM's own WAL is not.
 measure_size() {
-	local sync=on clients=1 system pgbench_variables=("${pgbench_variables[@]}" -D streams=10000)
+	local sync=off clients=1 system single=10000 batches=100 pgbench_variables=("${pgbench_variables[@]}" -D streams=10000)
 
+	[ "$quick" = 0 ] || single=2000 batches=20
 	for system in "${systems[@]}"; do
 		[ -f "systems/$system/append_any.sql" ] || continue
 		progress "size, $system"
 		lab_start "$system" "$system"
 		sql -c VACUUM -c CHECKPOINT
 		system_idle
-		size_slice "$system" append_any single 10000 1
+		size_slice "$system" append_any single "$single" 1
 		if [ -f "systems/$system/append_100.sql" ]; then
-			size_slice "$system" append_100 'batch 100' 100 100
+			size_slice "$system" append_100 'batch 100' "$batches" 100
 		fi
 		lab_stop "$system"
 	done
@@ -33,7 +34,7 @@ size_wal() {
 
 # size_slice SYSTEM SCRIPT PARAMETER CALLS EVENTS-A-CALL
 size_slice() {
-	local system=$1 parameter=$3 slice_calls_wanted=$4 events=$(($4 * $5)) bytes wal
+	local system=$1 parameter=$3 slice_calls_wanted=$4 slice_length=$seconds events=$(($4 * $5)) bytes wal
 
 	bytes=$(size_bytes)
 	wal=$(size_wal)

@@ -12,6 +12,8 @@
 #                   the append does
 #   model_most      events of the longest log that it is measured with (unless it says so: any)
 #   model_missing, model_install, model_settings    as in a system.sh, where it needs more than its system
+#   model_loses     yes: it may miss events of clients that append at the same time (unless it says so: no).
+#                   They are counted, and model_mend puts them right
 #   model_setup     makes it, in an empty database, and the views bench_model and bench_truth: (stream, events, total)
 #                   as it is kept, and from the events; the function bench_count(): all events.
 #                   Nothing keeps it yet
@@ -25,10 +27,10 @@
 
 models=
 model_streams=10000
-declare -A model_events=()
+declare -A model_events=() model_took=() model_cpu=() model_noise=()
 
 model_load() {
-	model_kind=async model_most=1000000000
+	model_kind=async model_most=1000000000 model_loses=no
 	model_missing() { :; }
 	model_install() { :; }
 	model_settings() { :; }
@@ -44,7 +46,11 @@ models_begin() {
 	local name reason
 	[ -z "$models" ] || return 0
 	pg_major=${pg_major:-$("$pg_bin/pg_config" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')}
-	[ "$quick" = 0 ] && model_backlog=1000000 || model_backlog=20000
+	if [ "$quick" = 0 ]; then
+		model_backlog=1000000
+	else
+		model_backlog=10000 model_streams=2000
+	fi
 	for name in event_store $(cd models && printf '%s\n' */ | tr -d / | grep -vx event_store); do
 		model_load "$name"
 		[[ " ${systems[*]} " = *" $model_system "* ]] || continue
@@ -84,8 +90,11 @@ model_fill() {
 	model_events[$1]=$events
 }
 
-# The server of a read model that shows a log of some length.
+# The server of a read model that shows a log of some length: for the first time, with the
+# time that it takes to work that off.
 model_ready() {
+	local began
+
 	if [ -n "${model_events[$1]:-}" ]; then
 		model_load "$1"
 		lab_use "model_$1" "$model_system"
@@ -93,32 +102,29 @@ model_ready() {
 		progress "$1: server and events"
 		model_fresh "$1"
 		model_fill "$1"
-		[ "$model_kind" = sync ] || model_work_off
+		wait_quiet
+		lab_begin
+		began=$EPOCHREALTIME
+		if [ "$model_kind" = async ]; then
+			model_work_off
+			model_took[$1]=$(since "$began")
+		fi
+		lab_done
+		model_cpu[$1]=$lab_cpu model_noise[$1]=$lab_noise
 		model_stop
+		model_check "$1"
 	fi
 	system_count_helpers
 }
 
-# Waits until it has as many events as there are. It asks more and more seldom: an answer takes a
-# millisecond or two of a CPU.
+# Waits until it has as many events as there are; leaves in model_late when the last of
+# them came, and in model_lost how many never do.
 model_wait() {
-	sql <<-'END'
-		DO $$
-		DECLARE
-			wanted bigint := bench_count();
-			began  timestamptz := clock_timestamp();
-			past   interval;
-		BEGIN
-			WHILE coalesce((SELECT sum(events) FROM bench_model), 0) < wanted LOOP
-				COMMIT;
-				past := clock_timestamp() - began;
-				IF past > interval '1 hour' THEN
-					RAISE 'the read model does not catch up';
-				END IF;
-				PERFORM pg_sleep(greatest(0.005, least(0.5, extract(epoch FROM past) / 50)));
-			END LOOP;
-		END $$;
-	END
+	local answer
+
+	answer=$(sql -F ' ' -c "CALL bench_caught_up($([ "$model_loses" = yes ] && echo 5 || echo 120))")
+	read -r model_lost model_late <<<"$answer"
+	[ "$model_lost" -eq 0 ] || [ "$model_loses" = yes ] || die "the read model does not catch up: $model_lost events"
 }
 
 # Dies unless it is what the query over the events says.
@@ -187,10 +193,12 @@ model_slice() {
 	lab_begin
 	pgbench_slice "$system_dir/append_any.sql"
 	began=$EPOCHREALTIME
+	model_lost=0 model_late=
 	[ "$model_kind" = sync ] || model_catch_up
-	late=$(since "$began")
+	late=${model_late:-$(since "$began")}
 	lab_done
 	model_stop
+	[ "$model_lost" -eq 0 ] || model_mend
 	errors_met=$((errors_met + slice_errors))
 	[ "$round" -gt 0 ] || return 0
 	row "$workload" "$model" "$clients" "$sync" "$parameter" "$round" rate \
@@ -198,6 +206,7 @@ model_slice() {
 	row "$workload" "$model" "$clients" "$sync" "$parameter" "$round" cpu "$(quotient "$lab_cpu" "$slice_calls")"
 	[ "$model_kind" = sync ] ||
 		row "$workload" "$model" "$clients" "$sync" "$parameter" "$round" late "$(awk -v l="$late" 'BEGIN { printf "%.1f", l * 1000 }')"
+	[ "$model_loses" = no ] || row "$workload" "$model" "$clients" "$sync" "$parameter" "$round" lost "$model_lost"
 	noise_row "$workload" "$model" "$clients" "$sync" "$parameter" "$round"
 }
 
@@ -246,28 +255,17 @@ latency_view() {
 	noise_row "$workload" "$model" 1 "$sync" "$parameter" 1
 }
 
-# What a stopped read model has missed, worked off; asynchronous ones only.
+# What a stopped read model has missed, worked off; asynchronous ones only. They are measured
+# when their servers are made.
 measure_catch_up() {
-	local sync=on clients=1 model round began took
+	local sync=on model lab_cpu lab_noise
 
 	models_begin
-	for ((round = 1; round <= (rounds + 3) / 4; round++)); do
-		for model in $(models_rotated "$round"); do
-			model_load "$model"
-			[ "$model_kind" = async ] || continue
-			progress "catch_up, $model"
-			model_fresh "$model"
-			model_fill "$model"
-			wait_quiet
-			lab_begin
-			began=$EPOCHREALTIME
-			model_work_off
-			took=$(since "$began")
-			lab_done
-			model_stop
-			model_check "$model"
-			model_rows catch_up "$model" "$round" "$took" "${model_events[$model]}"
-		done
+	for model in $models; do
+		model_ready "$model"
+		[ "$model_kind" = async ] || continue
+		lab_cpu=${model_cpu[$model]} lab_noise=${model_noise[$model]}
+		model_rows catch_up "$model" 1 "${model_took[$model]}" "${model_events[$model]}"
 	done
 }
 
