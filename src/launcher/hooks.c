@@ -352,6 +352,7 @@ after_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel,
 		return;
 	if (done.request_prepared)
 	{
+		/* In this order: a sequencer that is woken finds the question. */
 		es_tasks_changed_now(MyDatabaseId, true);
 		es_worker_send_request_at_once();
 	}
