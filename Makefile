@@ -5,6 +5,7 @@
 #   make         build against the PostgreSQL of PG_CONFIG; make install
 #
 #   make bench   measure it beside other systems (QUICK=1: under five minutes)
+#   make bench-check   instructions per call against those in the repository
 #
 #   make demo-stop, make torture, make test-versions, make installcheck (on a running server)
 #
@@ -38,6 +39,7 @@ OBJS = \
 	src/core/uuid.o \
 	src/catalog/catalog.o \
 	src/catalog/events.o \
+	src/catalog/leaf.o \
 	src/catalog/statement.o \
 	src/command/answer.o \
 	src/command/command_id.o \
@@ -241,6 +243,11 @@ torture:
 test-versions:
 	@test/versions $(VERSIONS)
 
+# Instructions per call against those in bench/instructions.tsv: CASES="append_any" for
+# these only; bench/instructions.sh --update writes them.
+bench-check:
+	@PG_CONFIG='$(PG_CONFIG)' bench/instructions.sh $(CASES)
+
 # Beside what people would take instead; QUICK=1 for a first look.
 bench:
 	@QUICK='$(QUICK)' PG_CONFIG='$(PG_CONFIG)' bench/compare
@@ -249,5 +256,5 @@ bench:
 print-%:
 	@echo '$($*)'
 
-.PHONY: bench demo demo-stop test torture test-versions FORCE
+.PHONY: bench bench-check demo demo-stop test torture test-versions FORCE
 FORCE:

@@ -348,6 +348,111 @@ SELECT error_of($$ SELECT es_execute('account-1', '{"amount": 1}') $$);
 SELECT * FROM run('account-1', '{"amount": 1}', aggregate => 'account');
 SELECT * FROM run('account-12', '{"amount": 1}', aggregate => 'account2');
 
+-- The new events are folded as they were handed to the table: what comes of that
+-- is what reading them would have given, to the last field, and so are the answer
+-- and what is kept for the next command.
+CREATE FUNCTION all_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE plpgsql AS $$ BEGIN RETURN state || to_jsonb(event); END $$;
+CREATE FUNCTION field_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE
+RETURN state || jsonb_build_array(event.stream_id, event.version, event.event_type, event.schema_version, event.data, event.metadata, event.event_id, event.recorded_at, event.tenant_id, event.position);
+CREATE FUNCTION data_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN event.data;
+CREATE FUNCTION metadata_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN event.metadata;
+SELECT es_create_aggregate(n, n, (n || '_evolve')::regproc, '[]', decide => 'meta_decide', snapshot_every => NULL) FROM unnest('{all,field,data,metadata}'::text[]) n;
+CREATE FUNCTION state_read(stream text, version bigint) RETURNS jsonb LANGUAGE sql SET event_store.state_cache_size = 0 AS $$ SELECT es_state($1, $2) $$;
+CREATE FUNCTION events_read(stream text, version bigint, n int) RETURNS jsonb LANGUAGE sql AS $$
+  SELECT jsonb_agg(jsonb_build_object('id', event_id, 'type', event_type, 'version', e.version, 'schema_version', schema_version, 'data', data, 'metadata', metadata) ORDER BY e.version)
+    FROM es_events e WHERE stream_id = $1 AND tenant_id = current_setting('event_store.tenant_id') AND e.version > $2 - $3 AND e.version <= $2 $$;
+CREATE FUNCTION check_execute(stream text, command jsonb, command_id uuid DEFAULT NULL, metadata jsonb DEFAULT NULL, OUT version bigint, OUT n int, OUT same_state bool, OUT same_events bool) LANGUAGE sql AS $$
+  SELECT x.version, jsonb_array_length(x.events), x.state = state_read($1, x.version), x.events = events_read($1, x.version, jsonb_array_length(x.events))
+    FROM (SELECT * FROM es_execute($1, $2, $3, metadata => $4)) x $$;
+CREATE TABLE given AS SELECT jsonb_build_object('large', repeat('x', 50000), 'random', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 500) i)) AS metadata;
+BEGIN;
+SET LOCAL event_store.correlation_id = 'flow';
+SET LOCAL event_store.tenant_id = 'blue';
+SELECT a, x.* FROM unnest('{all,field,data,metadata}'::text[]) a, check_execute(a || '-1', '[{"type": "A", "data": {"a": 1.50}}, {"type": "B", "data": null, "schema_version": 7, "metadata": {"own": []}}, {"type": "C", "data": "c"}]') x;
+SELECT a, x.* FROM unnest('{all,field,data,metadata}'::text[]) a, check_execute(a || '-1', '[{"type": "A", "data": [1, {"a": "b"}]}, {"type": "B", "data": {}}]', '0198f7a2-7b1e-4c55-8d0f-9e8f2f1f5a08', '{"call": true}') x;
+SELECT a, x.* FROM unnest('{all,field,data,metadata}'::text[]) a, check_execute(a || '-1', '[{"type": "A", "data": 1, "id": "00000000-0000-4000-8000-000000000002"}]') x;
+COMMIT;
+SELECT a, x.* FROM given, unnest('{all,field,data,metadata}'::text[]) a, check_execute(a || '-2', jsonb_build_array(jsonb_build_object('type', 'A', 'data', given.metadata), '{"type": "B", "data": {}}'::jsonb), NULL, metadata) x;
+SELECT a, x.* FROM given, unnest('{all,field,data,metadata}'::text[]) a, check_execute(a || '-2', jsonb_build_array(jsonb_build_object('type', 'A', 'data', given.metadata))) x;
+-- A clock that stepped back; columns and triggers of the user's: what they make
+-- of a row is what counts.
+INSERT INTO es_events (stream_id, event_type, data, recorded_at, tx, ordinal, version, event_id, metadata, schema_version)
+  VALUES ('all-3', 'Future', '{}', '2999-01-01', 1000000, 0, 1, gen_random_uuid(), '{}', 1);
+SELECT * FROM check_execute('all-3', '{"type": "A", "data": 1}');
+SELECT state->1->>'recorded_at' LIKE '2999%' AS future FROM es_execute('all-3', '[]');
+CREATE TRIGGER double_it BEFORE INSERT ON es_events FOR EACH ROW WHEN (NEW.data ? 'amount') EXECUTE FUNCTION double_it();
+SELECT * FROM check_execute('all-4', '{"type": "A", "data": {"amount": 4}}');
+SELECT state->0->'data' AS data FROM es_execute('all-4', '[]');
+DROP TRIGGER double_it ON es_events;
+CREATE FUNCTION echo_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.es_append(NEW.stream_id, 'Echo', '{}'); RETURN NULL; END $$;
+CREATE TRIGGER echo_it AFTER INSERT ON es_events FOR EACH ROW WHEN (NEW.event_type = 'Shout') EXECUTE FUNCTION echo_it();
+SELECT version, jsonb_array_length(state) AS folded, jsonb_array_length(events) AS events FROM es_execute('all-5', '{"type": "Shout", "data": 1}');
+SELECT es_stream_version('all-5');
+SELECT * FROM check_execute('all-5', '{"type": "A", "data": 1}');
+DROP TRIGGER echo_it ON es_events;
+-- Inline projections that append to the stream.
+SELECT es_sequence() > 0 AS sequenced;
+SELECT es_create_projection('echo', mode => 'inline', after_position => NULL, event_types => '{Cry}', handlers => '{"Cry": "SELECT es_append(stream_id, ''Echo'', ''{}'')"}');
+SELECT version, jsonb_array_length(state) AS folded, jsonb_array_length(events) AS events FROM es_execute('all-6', '{"type": "Cry", "data": 1}');
+SELECT es_stream_version('all-6');
+SELECT * FROM check_execute('all-6', '[{"type": "Cry", "data": 1}, {"type": "A", "data": 1}]');
+SELECT * FROM check_execute('all-6', '{"type": "A", "data": 1}');
+SELECT es_drop_projection('echo');
+-- What waits for its next use does not outlive a change of what it is made of:
+-- functions, those that they call, types, rights.
+CREATE FUNCTION plus(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN x + 1; END $$;
+CREATE TYPE shape AS (a int);
+CREATE DOMAIN small AS int CHECK (VALUE < 1000);
+CREATE FUNCTION waits_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN jsonb_build_object('n', plus((state->>'n')::int));
+CREATE FUNCTION shape_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN to_jsonb(jsonb_populate_record(NULL::shape, event.data));
+CREATE FUNCTION small_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN jsonb_build_object('n', (event.data->>'b')::small);
+SELECT es_create_aggregate(n, n, (n || '_evolve')::regproc, '{"n": 0}', decide => 'meta_decide', snapshot_every => NULL) FROM unnest('{waits,shape,small}'::text[]) n;
+SELECT n, version, state FROM unnest('{waits,shape,small,waits,shape,small}'::text[]) n, es_execute(n || '-1', '{"type": "A", "data": {"a": 1, "b": 2}}');
+CREATE OR REPLACE FUNCTION plus(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN x + 100; END $$;
+ALTER TYPE shape ADD ATTRIBUTE b int;
+SELECT n, version, state FROM unnest('{waits,shape}'::text[]) n, es_execute(n || '-1', '{"type": "A", "data": {"a": 1, "b": 2}}');
+CREATE OR REPLACE FUNCTION waits_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN jsonb_build_object('m', coalesce((state->>'m')::int, 0) + 1);
+SELECT version, state FROM es_execute('waits-1', '{"type": "A", "data": 1}');
+ALTER DOMAIN small ADD CHECK (VALUE < 2) NOT VALID;
+SELECT error_of($$ SELECT es_execute('small-1', '{"type": "A", "data": {"b": 2}}') $$);
+-- (after an error, too)
+SELECT error_of($$ SELECT es_execute('waits-1', '{"type": "A", "data": 1, "what": 2}') $$) ~ '^22023' AS refused;
+CREATE OR REPLACE FUNCTION waits_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN jsonb_build_object('m', 1 / (4 - event.version)::int);
+SELECT error_of($$ SELECT es_execute('waits-2', '[{"type": "A", "data": 1}, {"type": "A", "data": 1}, {"type": "A", "data": 1}, {"type": "A", "data": 1}]') $$);
+SELECT version, state FROM es_execute('waits-2', '[{"type": "A", "data": 1}, {"type": "A", "data": 1}]');
+-- The right to a function inside of another, through a role.
+CREATE ROLE regress_es_group;
+CREATE FUNCTION secret(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN x + 1; END $$;
+REVOKE ALL ON FUNCTION secret FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION secret TO regress_es_group;
+GRANT regress_es_group TO regress_es_owner;
+CREATE FUNCTION secret_evolve(state jsonb, event es_event) RETURNS jsonb LANGUAGE sql STABLE RETURN jsonb_build_object('n', secret((state->>'n')::int));
+SELECT es_create_aggregate('secret', 'secret', 'secret_evolve', '{"n": 0}', decide => 'meta_decide', snapshot_every => NULL);
+SELECT es_alter_aggregate('secret', owner => 'regress_es_owner');
+SELECT version, state FROM es_execute('secret-1', '{"type": "A", "data": 1}');
+REVOKE regress_es_group FROM regress_es_owner;
+SELECT error_of($$ SELECT es_execute('secret-1', '{"type": "A", "data": 1}') $$);
+-- What is kept is not taken for the state of events that took the place of others.
+BEGIN;
+SELECT version FROM es_execute('data-3', '{"type": "A", "data": 1}');
+SAVEPOINT a;
+SELECT version, state FROM es_execute('data-3', '{"type": "A", "data": "taken back"}');
+ROLLBACK TO a;
+SELECT es_append('data-3', 'A', '"other"');
+SELECT version, state FROM es_execute('data-3', '[]');
+ROLLBACK TO a;
+INSERT INTO es_events (stream_id, event_type, data) VALUES ('data-3', 'A', '"third"');
+SELECT version, state FROM es_execute('data-3', '[]');
+ROLLBACK;
+SELECT es_append('data-3', 'A', '"fourth"'), es_append('data-3', 'A', '"fifth"');
+SELECT version, state FROM es_execute('data-3', '[]');
+
+-- Types that upcast.
+SELECT es_register_event_type('Old', schema_version => 1);
+SELECT es_register_event_type('Old', schema_version => 2, upcaster => 'data || jsonb_build_object(''up'', metadata)');
+SELECT * FROM check_execute('all-7', '[{"type": "Old", "data": {"a": 1}}, {"type": "Old", "data": {"a": 2}, "schema_version": 2}]', NULL, '{"m": 1}');
+SELECT state->0->'data' AS first, state->1->'data' AS second, state->0->'schema_version' AS schema_version FROM es_execute('all-7', '[]');
+
 -- Old events come to the state of today; a large state; a long stream.
 
 SELECT es_append_batch('account-13', array_agg('In'::text), array_agg('{"amount": 1}'::jsonb)) FROM generate_series(1, 1000);
@@ -360,4 +465,4 @@ HAVING es_state(stream_id, aggregate => 'account')->>'balance' IS DISTINCT FROM 
 SELECT * FROM es_check();
 \c :old_database
 DROP DATABASE regress_es_execute;
-DROP ROLE regress_es_owner, regress_es_clerk;
+DROP ROLE regress_es_owner, regress_es_clerk, regress_es_group;

@@ -27,7 +27,7 @@ while read -r file; do
 	case $file in
 		*.sh) check "$file" bash -n ;;
 		*.py) ! command -v python3 >/dev/null || check "$file" python_parses ;;
-		*.js) ! command -v node >/dev/null || check "$file" node --check ;;
+		*.js | *.mjs) ! command -v node >/dev/null || check "$file" node --check ;;
 		*.sql | *.md | *.out | *.pl | *.pm) ;;
 		*) case $(head -n 1 "$file" | tr -d '\000') in
 			'#!'*bash* | '#!'*/sh*) check "$file" bash -n ;;

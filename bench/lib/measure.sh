@@ -28,7 +28,9 @@ sync=on                 # synchronous_commit of the sessions
 clients=1
 protocol=prepared       # of pgbench, or simple
 pgbench_variables=()    # further -D name=value
+session_options=        # further settings of the sessions: -c name=value
 slice_calls_wanted=     # calls of each client, instead of a time
+slice_rate=             # calls a second of all clients, instead of as many as they can
 warm_up=yes             # one second of each side first, not counted
 
 # Number of the slice in its comparison: the scripts build unique keys from it.
@@ -43,7 +45,8 @@ pgbench_slice() {
 	threads=$((clients < cores ? clients : cores))
 	length=(-T "$slice_length")
 	[ -n "$slice_calls_wanted" ] && length=(-t "$slice_calls_wanted")
-	PGOPTIONS="-c synchronous_commit=$sync" "$pg_bin/pgbench" -n -M "$protocol" -c "$clients" -j "$threads" \
+	[ -n "$slice_rate" ] && length+=(-R "$slice_rate")
+	PGOPTIONS="-c synchronous_commit=$sync $session_options" "$pg_bin/pgbench" -n -M "$protocol" -c "$clients" -j "$threads" \
 		"${length[@]}" --random-seed="$slice" -f "$script" \
 		-D slice="$slice" -D n=-1 -D type=OrderPlaced -D data="$event_data" -D metadata="$event_metadata" \
 		"${pgbench_variables[@]}" "${database:-bench}" >"$out" 2>&1 || status=$?

@@ -48,7 +48,7 @@ npm_install() {
 	[ "${#missing[@]}" -gt 0 ] || return 0
 	command -v npm >/dev/null || { say "npm is not installed"; return 1; }
 	mkdir -p "$node_dir"
-	quietly "installing ${missing[*]} with npm" npm install --no-audit --no-fund --prefix "$node_dir" "${missing[@]}"
+	quietly "installing ${missing[*]} with npm" npm install --no-audit --no-fund --fetch-retries=1 --fetch-retry-mintimeout=1000 --prefix "$node_dir" "${missing[@]}"
 }
 
 # Makes one data directory, of which every system gets a copy.
@@ -215,8 +215,9 @@ fact() {
 	printf '#%s\t%s\n' "$1" "$2" >>"$rows"
 }
 
+# target WORKLOAD SYSTEM RATIO [WHERE]: WHERE limits it to numbers of clients, metrics or parameters (4,16)
 target() {
-	printf '#target\t%s\t%s\t%s\n' "$1" "$2" "$3" >>"$rows"
+	printf '#target\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:-}" >>"$rows"
 }
 
 has_workload() {

@@ -89,8 +89,7 @@ typedef struct EsState
 	bool		isnull;
 	int64		folded;			/* events read to get it */
 	int64		snapshot_version;	/* of the newest snapshot known, 0: none */
-	pg_uuid_t	event_id;		/* of the event at version, if folded > 0 */
-	TransactionId xmin;			/* of its row */
+	EsEventMark mark;			/* of the event at version, if folded > 0 */
 } EsState;
 
 typedef struct EsFold EsFold;
@@ -114,6 +113,15 @@ extern void es_fold_load(EsFold *fold, Relation events, const EsStreamKey *key,
 						 Snapshot snapshot, EsLoadLimit limit, EsState *state);
 
 /*
+ * Loads the state of a stream that is locked, when the caller knows how it ends:
+ * its version, 0 if it has no event, and the mark of that row (NULL: not
+ * known).  If this process keeps the state, nothing is read.
+ */
+extern void es_fold_load_newest(EsFold *fold, Relation events,
+								const EsStreamKey *key, int64 head,
+								const EsEventMark *mark, EsState *state);
+
+/*
  * Folds the events after state->version, up to the limit.  each, if not NULL,
  * is called after every event (after every piece of one that was split): the row as stored, and
  * the event as it was folded, a datum of es_event.
@@ -124,6 +132,15 @@ extern void es_fold_advance(EsFold *fold, Relation events,
 							const EsStreamKey *key, Snapshot snapshot,
 							EsLoadLimit limit, EsState *state, EsFoldEach each,
 							void *arg);
+
+/*
+ * The same from rows that the caller has at hand: next returns them one after
+ * the other, NULL behind the last.
+ */
+typedef TupleTableSlot *(*EsFoldNext) (void *source);
+extern void es_fold_advance_by(EsFold *fold, const EsStreamKey *key,
+							   EsFoldNext next, void *source, EsState *state,
+							   EsFoldEach each, void *arg);
 
 /* Returns the final value of a state as jsonb, in the current memory context. */
 extern Datum es_fold_result(EsFold *fold, const EsState *state, bool *isnull);

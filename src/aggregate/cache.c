@@ -229,8 +229,7 @@ es_cache_put(const EsFold *fold, const EsStreamKey *stream,
 	entry->byval = byval;
 	entry->cached.version = state->version;
 	entry->cached.snapshot_version = state->snapshot_version;
-	entry->cached.event_id = state->event_id;
-	entry->cached.xmin = state->xmin;
+	entry->cached.mark = state->mark;
 	entry->cached.value = value;
 	dlist_push_head(&cache.used, &entry->node);
 	cache.size += size;

@@ -11,12 +11,16 @@
  *	  two memory contexts take turns, one holds the state, evolve makes the
  *	  next one in the other, which is then the one that holds it.
  *
+ *	  Making evolve ready to run takes longer than a step.  A fold that has
+ *	  ended well waits with its aggregate for the next use; when it is used, it
+ *	  belongs to the caller's memory context, so that an error frees it.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/sysattr.h"
+#include "catalog/objectaccess.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "fmgr.h"
@@ -33,8 +37,36 @@
 #include "aggregate/fold.h"
 #include "core/compat.h"
 
-EsFold *
-es_fold_begin(const EsStore *store, const EsAggregate *aggregate)
+/* A fold that holds more memory is not kept: its functions hoard something. */
+#define MAX_IDLE_SIZE	(256 * 1024)
+
+/*
+ * Takes the fold that waits for its next use; returns NULL if there is none,
+ * or none that is good: what it is made of may have changed.
+ */
+static EsFold *
+take_idle(const EsStore *store, EsAggregateEntry *entry)
+{
+	EsFold	   *fold = entry->idle;
+
+	if (fold == NULL || entry->generation != es_aggregate_generation())
+		return NULL;
+	InvokeFunctionExecuteHook(entry->aggregate.evolve);
+	entry->idle = NULL;
+	MemoryContextSetParent(fold->context, CurrentMemoryContext);
+	fold->store = *store;
+	fold->transaction = es_aggregate_transaction();
+	fold->untouched = false;
+	fold->key = NULL;
+	fold->version = 0;
+	return fold;
+}
+
+/*
+ * Makes a fold.
+ */
+static EsFold *
+make_fold(const EsStore *store, EsAggregateEntry *entry)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "event_store fold",
@@ -45,7 +77,7 @@ es_fold_begin(const EsStore *store, const EsAggregate *aggregate)
 	int			i;
 
 	fold->store = *store;
-	fold->entry = (EsAggregateEntry *) aggregate;
+	fold->entry = entry;
 	fold->transaction = es_aggregate_transaction();
 	fold->context = context;
 	for (i = 0; i < 2; i++)
@@ -61,12 +93,51 @@ es_fold_begin(const EsStore *store, const EsAggregate *aggregate)
 	return fold;
 }
 
+EsFold *
+es_fold_begin(const EsStore *store, const EsAggregate *aggregate)
+{
+	EsAggregateEntry *entry = (EsAggregateEntry *) aggregate;
+	EsFold	   *fold = take_idle(store, entry);
+
+	return fold != NULL ? fold : make_fold(store, entry);
+}
+
+/*
+ * Empties both contexts.
+ */
+static void
+clear_contexts(EsFold *fold)
+{
+	if (fold->call != NULL)
+		ReScanExprContext(fold->call->fake->curaggcontext);
+	else
+		MemoryContextReset(fold->contexts[0]);
+	MemoryContextReset(fold->contexts[1]);
+	fold->current = 0;
+}
+
 void
 es_fold_end(EsFold *fold)
 {
+	EsAggregateEntry *entry = fold->entry;
+
 	if (fold->upcast != NULL)
 		ExecDropSingleTupleTableSlot(fold->upcast);
-	MemoryContextDelete(fold->context);
+	fold->upcast = NULL;
+	if (!entry->reusable || entry->idle != NULL || fold->upcaster != NULL ||
+		entry->generation != es_aggregate_generation())
+	{
+		MemoryContextDelete(fold->context);
+		return;
+	}
+	clear_contexts(fold);
+	if (MemoryContextMemAllocated(fold->context, true) > MAX_IDLE_SIZE)
+	{
+		MemoryContextDelete(fold->context);
+		return;
+	}
+	MemoryContextSetParent(fold->context, entry->aggregate.context);
+	entry->idle = fold;
 }
 
 /* ---------- running as the owner ---------- */
@@ -122,20 +193,6 @@ es_fold_leave(EsFold *fold, EsFolding *folding)
 }
 
 /* ---------- states ---------- */
-
-/*
- * Empties both contexts.
- */
-static void
-clear_contexts(EsFold *fold)
-{
-	if (fold->call != NULL)
-		ReScanExprContext(fold->call->fake->curaggcontext);
-	else
-		MemoryContextReset(fold->contexts[0]);
-	MemoryContextReset(fold->contexts[1]);
-	fold->current = 0;
-}
 
 /*
  * Copies a value of the state's type into the current memory context.

@@ -33,6 +33,9 @@ typedef struct EsAggregateEntry
 	bool		resolved;		/* are OIDs and definition filled in? */
 	Expr	   *plan;			/* of evolve, see prepare.c; NULL: not yet */
 	bool		needs_event;	/* does it use the event as a whole? */
+	bool		reusable;		/* may a fold that runs it outlive the statement? */
+	struct EsFold *idle;		/* one that waits for its next use, in the
+								 * aggregate's context; NULL: none */
 } EsAggregateEntry;
 
 /*
@@ -209,8 +212,7 @@ typedef struct EsCached
 {
 	int64		version;
 	int64		snapshot_version;
-	pg_uuid_t	event_id;
-	TransactionId xmin;
+	EsEventMark mark;
 	Datum		value;			/* good until the cache is touched again */
 } EsCached;
 

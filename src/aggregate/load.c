@@ -17,7 +17,7 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
+#include "miscadmin.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
@@ -45,20 +45,6 @@ begin_scan(EsEventScan *scan, ScanKey keys, const EsFold *fold, Relation events,
 }
 
 /*
- * Notes which event the state ends with.
- */
-static void
-note_event(EsState *state, TupleTableSlot *row)
-{
-	bool		isnull;
-	Datum		value = slot_getattr(row, Anum_es_events_event_id, &isnull);
-
-	state->event_id = *DatumGetUUIDP(value);
-	value = slot_getsysattr(row, MinTransactionIdAttributeNumber, &isnull);
-	state->xmin = DatumGetTransactionId(value);
-}
-
-/*
  * Folds the rows of a scan, max of them at most.  Returns whether there may be
  * more.
  */
@@ -74,7 +60,7 @@ fold_rows(EsFold *fold, EsEventScan *scan, EsState *state, int64 max,
 		if (row == NULL)
 			return false;
 		es_fold_row(fold, row, state, each, arg);
-		note_event(state, row);
+		es_events_get_mark(row, &state->mark);
 	}
 	return true;
 }
@@ -110,6 +96,22 @@ es_fold_advance(EsFold *fold, Relation events, const EsStreamKey *key,
 	es_fold_leave(fold, &folding);
 }
 
+void
+es_fold_advance_by(EsFold *fold, const EsStreamKey *key, EsFoldNext next,
+				   void *source, EsState *state, EsFoldEach each, void *arg)
+{
+	EsFolding	folding;
+	TupleTableSlot *row;
+
+	es_fold_enter(fold, key, &folding);
+	while ((row = next(source)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		es_fold_row(fold, row, state, each, arg);
+	}
+	es_fold_leave(fold, &folding);
+}
+
 /*
  * Goes on from a state of an earlier version, with max events at most: the
  * scan begins at its last event.  Returns false, with the state of no use, if
@@ -134,10 +136,9 @@ resume(EsFold *fold, Relation events, const EsStreamKey *key,
 		DatumGetInt64(slot_getattr(row, Anum_es_events_version, &isnull)) == state->version;
 	if (found)
 	{
-		note_event(state, row);
+		es_events_get_mark(row, &state->mark);
 		if (expected != NULL)
-			found = state->xmin == expected->xmin &&
-				memcmp(&state->event_id, &expected->event_id, UUID_LEN) == 0;
+			found = es_events_same_mark(&state->mark, &expected->mark);
 	}
 	if (found)
 		(void) fold_rows(fold, &scan, state, max, NULL, NULL);
@@ -216,6 +217,38 @@ es_fold_load(EsFold *fold, Relation events, const EsStreamKey *key,
 			advance(fold, events, key, snapshot, limit, state, NULL, NULL);
 	}
 	es_fold_leave(fold, &folding);
+}
+
+/*
+ * Takes the state that this process keeps, if it is that of the stream as it
+ * ends.  Returns whether it did.
+ */
+static bool
+take_cached(EsFold *fold, const EsStreamKey *key, int64 head,
+			const EsEventMark *mark, EsState *state)
+{
+	EsCached	cached;
+
+	if (!es_cache_find(fold, key, &cached) || cached.version != head ||
+		!es_events_same_mark(&cached.mark, mark) ||
+		fold->entry->generation != es_aggregate_generation())
+		return false;
+	es_fold_set(fold, state, cached.version, cached.value, false);
+	state->snapshot_version = cached.snapshot_version;
+	state->mark = cached.mark;
+	return true;
+}
+
+void
+es_fold_load_newest(EsFold *fold, Relation events, const EsStreamKey *key,
+					int64 head, const EsEventMark *mark, EsState *state)
+{
+	EsLoadLimit newest = {PG_INT64_MAX};
+
+	if (head == 0)
+		es_fold_reset(fold, state);
+	else if (mark == NULL || !take_cached(fold, key, head, mark, state))
+		es_fold_load(fold, events, key, SnapshotSelf, newest, state);
 }
 
 void

@@ -18,7 +18,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_aggregate.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -104,6 +106,73 @@ use_columns(Node *node, void *whole)
 }
 
 /*
+ * A check_function_callback: is the function in the language SQL?  What such
+ * ones keep is of no use in the next transaction.
+ */
+static bool
+is_sql_function(Oid function, void *context)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	result = ((Form_pg_proc) GETSTRUCT(tuple))->prolang == SQLlanguageId;
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * Does what the expression keeps from call to call, when it is ready to run,
+ * depend on something whose change is not noticed?  What has to do with users'
+ * types does, with their fields, labels and constraints; we allow what is known
+ * to be harmless.
+ */
+static bool
+keeps_too_much(Node *node, void *event_type)
+{
+	Oid			type;
+
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_List:
+		case T_CaseWhen:
+			return expression_tree_walker(node, keeps_too_much, event_type);
+		case T_Var:
+		case T_Const:
+		case T_Param:
+		case T_FuncExpr:
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+		case T_ScalarArrayOpExpr:
+		case T_BoolExpr:
+		case T_FieldSelect:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_ArrayExpr:
+		case T_CaseExpr:
+		case T_CaseTestExpr:
+		case T_CoalesceExpr:
+		case T_MinMaxExpr:
+		case T_NullTest:
+		case T_BooleanTest:
+		case T_SubscriptingRef:
+			break;
+		default:
+			return true;
+	}
+	type = exprType(node);
+	if (type != *(Oid *) event_type &&
+		(type >= FirstNormalObjectId || type_is_rowtype(type)))
+		return true;
+	return check_functions_in_node(node, is_sql_function, NULL) ||
+		expression_tree_walker(node, keeps_too_much, event_type);
+}
+
+/*
  * Plans evolve($1, $2) and keeps it with the aggregate.
  */
 static void
@@ -112,15 +181,17 @@ plan_function(EsFold *fold)
 	EsAggregateEntry *entry = fold->entry;
 	List	   *args;
 	Expr	   *expr;
+	Oid			event_type = es_event_type_oid(&fold->store);
 	bool		whole = false;
 	MemoryContext previous;
 
-	args = list_make2(make_param(1, JSONBOID),
-					  make_param(2, es_event_type_oid(&fold->store)));
+	args = list_make2(make_param(1, JSONBOID), make_param(2, event_type));
 	expr = (Expr *) makeFuncExpr(entry->aggregate.evolve, JSONBOID, args,
 								 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 	expr = expression_planner(expr);
 	expr = (Expr *) use_columns((Node *) expr, &whole);
+	entry->reusable = !keeps_too_much((Node *) expr, &event_type);
+	es_aggregate_watch(get_typ_typrelid(event_type));
 
 	previous = MemoryContextSwitchTo(entry->aggregate.context);
 	expr = copyObject(expr);

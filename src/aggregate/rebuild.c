@@ -72,7 +72,7 @@ rebuild_tenant(EsFold *fold, Relation events, Snapshot snapshot,
 			es_category_take_stream(&scan, row);
 			es_fold_reset(fold, &state);
 			head = es_events_read_head(events, &fold->store, &scan.key,
-									   snapshot, 0, NULL, NULL);
+									   snapshot, 0, NULL, NULL, NULL, NULL);
 		}
 		es_fold_enter(fold, &scan.key, &folding);
 		es_fold_row(fold, row, &state, NULL, NULL);

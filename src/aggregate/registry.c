@@ -9,7 +9,7 @@
  *	  Each process keeps what it has read of the table.  Whoever writes to it,
  *	  in whatever way, fires a trigger that invalidates the table's relation
  *	  cache entry, which reaches every process.  Changes of functions, roles,
- *	  schemas and operators make it read again, too: which functions the names
+ *	  their members, schemas and operators make it read again, too: which functions the names
  *	  mean, what they do and how they are planned may have changed.
  *
  *	  Nothing is changed in place: an entry that was handed out stays as it is
@@ -117,6 +117,7 @@ register_callbacks(void)
 	CacheRegisterSyscacheCallback(PROCOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AGGFNOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, catalog_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(OPEROID, catalog_changed, (Datum) 0);
 	RegisterXactCallback(transaction_ended, NULL);

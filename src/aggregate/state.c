@@ -53,7 +53,8 @@ es_state_check_may_read(const EsStore *store)
 }
 
 /*
- * Returns a fold of the aggregate, that of the last call if it is the same.
+ * Returns a fold of the aggregate, that of the last call if it is the same.  One
+ * that can wait with the aggregate is only for this call.
  */
 static EsFold *
 get_fold(FunctionCallInfo fcinfo, const EsStore *store,
@@ -62,6 +63,8 @@ get_fold(FunctionCallInfo fcinfo, const EsStore *store,
 	KeptFold   *kept = fcinfo->flinfo->fn_extra;
 	MemoryContext previous;
 
+	if (((const EsAggregateEntry *) aggregate)->idle != NULL)
+		return es_fold_begin(store, aggregate);
 	if (kept == NULL)
 	{
 		kept = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
@@ -84,6 +87,22 @@ get_fold(FunctionCallInfo fcinfo, const EsStore *store,
 	kept->fold = es_fold_begin(store, aggregate);
 	MemoryContextSwitchTo(previous);
 	return kept->fold;
+}
+
+/*
+ * Ends a fold that is only for this call, and the first one that could be.
+ */
+static void
+release_fold(FunctionCallInfo fcinfo, EsFold *fold)
+{
+	KeptFold   *kept = fcinfo->flinfo->fn_extra;
+	bool		is_kept = kept != NULL && kept->fold == fold;
+
+	if (is_kept && !fold->entry->reusable)
+		return;
+	if (is_kept)
+		kept->fold = NULL;
+	es_fold_end(fold);
 }
 
 /*
@@ -130,6 +149,7 @@ es_state(PG_FUNCTION_ARGS)
 		if (limit.version == PG_INT64_MAX)
 			es_fold_keep(fold, &key, &state);
 	}
+	release_fold(fcinfo, fold);
 	relation_close(events, AccessShareLock);
 	if (isnull)
 		PG_RETURN_NULL();

@@ -15,6 +15,8 @@
 #include "catalog/pg_collation.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -162,15 +164,104 @@ is_news(Relation events, TupleTableSlot *slot)
 	return !TransactionIdIsCurrentTransactionId(xmin);
 }
 
+void
+es_events_get_mark(TupleTableSlot *slot, EsEventMark *mark)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, Anum_es_events_event_id, &isnull);
+
+	mark->event_id = *DatumGetUUIDP(value);
+	value = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull);
+	mark->xmin = DatumGetTransactionId(value);
+}
+
+/*
+ * What is asked about the newest event of a stream.
+ */
+typedef struct HeadAnswer
+{
+	int64		version;		/* 0: there is none */
+	TimestampTz *recorded_at;	/* the others may be NULL */
+	EsEventMark *mark;
+	bool	   *moved;
+} HeadAnswer;
+
+static void
+answer(Relation events, TupleTableSlot *slot, HeadAnswer *head)
+{
+	bool		isnull;
+
+	head->version = DatumGetInt64(slot_getattr(slot, Anum_es_events_version,
+											   &isnull));
+	if (head->recorded_at != NULL)
+		*head->recorded_at =
+			DatumGetTimestampTz(slot_getattr(slot, Anum_es_events_recorded_at,
+											 &isnull));
+	if (head->mark != NULL)
+		es_events_get_mark(slot, head->mark);
+	if (head->moved != NULL)
+		*head->moved = is_news(events, slot);
+}
+
+/*
+ * Looks at the newest entries on the leaf where the stream ends; returns
+ * whether that has answered it.
+ */
+static bool
+read_head_from_leaf(Relation events, const EsStore *store,
+					const EsStreamKey *key, EsLeaf *leaf, HeadAnswer *head)
+{
+	Relation	index = index_open(store->indexes[ES_INDEX_PKEY],
+								   RowExclusiveLock);
+	EsLeafEntries entries;
+	TupleTableSlot *slot;
+	IndexFetchTableData *fetch;
+	bool		found = false;
+	int			i;
+
+	CHECK_FOR_INTERRUPTS();
+	if (!es_leaf_find_newest(events, index, key->tenant, key->tenant_len,
+							 key->stream, key->stream_len, leaf, &entries))
+	{
+		index_close(index, NoLock);
+		return false;
+	}
+
+	slot = table_slot_create(events, NULL);
+	fetch = table_index_fetch_begin(events);
+	for (i = 0; i < entries.n && !found; i++)
+	{
+		bool		call_again = false;
+
+		pgstat_count_heap_fetch(index);
+		found = table_index_fetch_tuple(fetch, &entries.tids[i], SnapshotSelf,
+										slot, &call_again, NULL);
+	}
+	if (found)
+		answer(events, slot, head);
+	table_index_fetch_end(fetch);
+	ExecDropSingleTupleTableSlot(slot);
+	ReleaseBuffer(entries.buffer);
+	index_close(index, NoLock);
+	return found || entries.all;
+}
+
 int64
 es_events_read_head(Relation events, const EsStore *store,
 					const EsStreamKey *key, Snapshot snapshot,
-					int64 at_least, TimestampTz *recorded_at, bool *moved)
+					int64 at_least, EsLeaf *leaf, TimestampTz *recorded_at,
+					EsEventMark *mark, bool *moved)
 {
+	HeadAnswer	head = {0, recorded_at, mark, moved};
+	EsLeaf		nowhere = {0};
 	EsEventScan scan;
 	ScanKeyData keys[3];
 	TupleTableSlot *slot;
-	int64		version = 0;
+
+	if (snapshot == SnapshotSelf &&
+		read_head_from_leaf(events, store, key, leaf != NULL ? leaf : &nowhere,
+							&head))
+		return head.version;
 
 	/*
 	 * A B-tree scan reads all entries of the page that match before it returns
@@ -190,21 +281,9 @@ es_events_read_head(Relation events, const EsStore *store,
 		slot = es_events_next(&scan, BackwardScanDirection);
 	}
 	if (slot != NULL)
-	{
-		bool		isnull;
-
-		version = DatumGetInt64(slot_getattr(slot, Anum_es_events_version,
-											 &isnull));
-		if (recorded_at != NULL)
-			*recorded_at =
-				DatumGetTimestampTz(slot_getattr(slot,
-												 Anum_es_events_recorded_at,
-												 &isnull));
-		if (moved != NULL)
-			*moved = is_news(events, slot);
-	}
+		answer(events, slot, &head);
 	es_events_end_scan(&scan);
-	return version;
+	return head.version;
 }
 
 /*
@@ -257,7 +336,8 @@ es_events_find_last(Relation events, const EsStore *store,
 	int64		low = 0;		/* up to it all count */
 	int64		high;			/* does not */
 
-	high = es_events_read_head(events, store, key, snapshot, 0, NULL, NULL);
+	high = es_events_read_head(events, store, key, snapshot, 0, NULL, NULL,
+							   NULL, NULL);
 
 	/* As a rule it is the newest. */
 	if (high == 0 ||

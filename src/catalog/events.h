@@ -20,6 +20,7 @@
 #include "utils/uuid.h"
 
 #include "catalog/catalog.h"
+#include "catalog/leaf.h"
 
 /*
  * A stream's name.  The pointers are the caller's.
@@ -100,17 +101,41 @@ extern bool es_events_row_in_stream(TupleTableSlot *slot,
 									const EsStreamKey *key);
 
 /*
+ * Which row of es_events an event is: two with the same mark are the same, also
+ * if one was seen by a transaction that rolled back.
+ */
+typedef struct EsEventMark
+{
+	pg_uuid_t	event_id;
+	TransactionId xmin;			/* who wrote it */
+} EsEventMark;
+
+/* Fills the mark of a row. */
+extern void es_events_get_mark(TupleTableSlot *slot, EsEventMark *mark);
+
+static inline bool
+es_events_same_mark(const EsEventMark *a, const EsEventMark *b)
+{
+	return a->xmin == b->xmin &&
+		memcmp(&a->event_id, &b->event_id, UUID_LEN) == 0;
+}
+
+/*
  * Finds the newest event of a stream that the snapshot shows.
  *
  * at_least is a guess at its version, 0 if there is none: the nearer, the fewer
  * index entries are read; one that is too high costs a second scan.  Returns
- * the version, or 0; sets *recorded_at when not NULL, and *moved, when not
- * NULL, to whether the transaction's own snapshot does not show the event
+ * the version, or 0; sets *recorded_at and *mark when not NULL, and *moved, when
+ * not NULL, to whether the transaction's own snapshot does not show the event
  * though it is another transaction's.
+ *
+ * leaf, which may be NULL, is where the stream's newest entry in the primary
+ * key was seen last, and is set to where it is.
  */
 extern int64 es_events_read_head(Relation events, const EsStore *store,
 								 const EsStreamKey *key, Snapshot snapshot,
-								 int64 at_least, TimestampTz *recorded_at,
+								 int64 at_least, EsLeaf *leaf,
+								 TimestampTz *recorded_at, EsEventMark *mark,
 								 bool *moved);
 
 /*

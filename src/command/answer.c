@@ -6,8 +6,10 @@
  * Copyright (c) 2026, event_store contributors
  *
  * NOTES
- *	  The events are read from their rows, the first time too: what a trigger
- *	  of the user's has made of them is what the answer says.
+ *	  The events are taken from their rows, the first time too: what a trigger
+ *	  of the user's has made of them is what the answer says.  Where nobody can
+ *	  have made anything of them, the rows are those that were handed to the
+ *	  table (see execute.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -100,16 +102,18 @@ es_answer_add(EsFold *fold, TupleTableSlot *stored, Datum event,
 	answer->version = version;
 	previous = MemoryContextSwitchTo(answer->context);
 	(void) pushJsonbValue(&answer->state, WJB_BEGIN_OBJECT, NULL);
+
+	/* in the order of jsonb, so that it need not sort them */
 	push_string(answer, "id",
 				DatumGetCString(DirectFunctionCall1(uuid_out,
 													values[Anum_es_events_event_id - 1])));
+	push_jsonb(answer, "data", values[Anum_es_events_data - 1]);
 	push_string(answer, "type",
 				TextDatumGetCString(values[Anum_es_events_event_type - 1]));
 	push_number(answer, "version", version);
+	push_jsonb(answer, "metadata", values[Anum_es_events_metadata - 1]);
 	push_number(answer, "schema_version",
 				DatumGetInt32(values[Anum_es_events_schema_version - 1]));
-	push_jsonb(answer, "data", values[Anum_es_events_data - 1]);
-	push_jsonb(answer, "metadata", values[Anum_es_events_metadata - 1]);
 	(void) pushJsonbValue(&answer->state, WJB_END_OBJECT, NULL);
 	MemoryContextSwitchTo(previous);
 }

@@ -12,6 +12,12 @@
  *	  again.  Whoever is second waits for the lock and finds the events of the
  *	  first in the state.
  *
+ *	  Nothing is read twice.  Who has the lock has seen the head of the stream;
+ *	  when the state that this process keeps ends with that row, it is the
+ *	  state.  The new events are folded as they were handed to the table, unless
+ *	  somebody may have changed them on their way (insert.c says so); then they
+ *	  are read.
+ *
  *	  In a transaction that has a snapshot of its own (REPEATABLE READ,
  *	  SERIALIZABLE), a stream that has moved behind it gives 40001 before
  *	  anything is decided.
@@ -26,9 +32,11 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "command/command.h"
@@ -45,6 +53,9 @@ PG_FUNCTION_INFO_V1(es_execute);
 typedef struct Execution
 {
 	EsAppend	append;			/* the stream, what is expected, the events */
+	EsAppended	appended;		/* what has become of them */
+	int			nfolded;		/* how many of them conclude() has folded */
+	TupleTableSlot *row;		/* the last of these */
 	Datum		command;		/* jsonb */
 	bool		has_id;
 	pg_uuid_t	command_id;
@@ -94,7 +105,10 @@ get_arguments(FunctionCallInfo fcinfo, Execution *execution)
 	if (execution->has_id)
 		execution->command_id = *PG_GETARG_UUID_P(2);
 	es_append_args_expected(fcinfo, 3, &execution->append);
-	execution->metadata = PG_ARGISNULL(4) ? (Datum) 0 : PG_GETARG_DATUM(4);
+	execution->metadata = PG_ARGISNULL(4) ? (Datum) 0 :
+		JsonbPGetDatum(PG_GETARG_JSONB_P(4));
+	execution->append.appended = &execution->appended;
+	execution->appended.known = false;
 	if (execution->metadata != (Datum) 0)
 		es_check_metadata(execution->metadata);
 }
@@ -195,6 +209,37 @@ decide(Execution *execution, const EsState *state)
 }
 
 /*
+ * Returns the next row that has been appended; an EsFoldNext.
+ */
+static TupleTableSlot *
+next_appended(void *source)
+{
+	Execution  *execution = source;
+
+	if (execution->nfolded == execution->append.nevents)
+		return NULL;
+	es_appended_row(&execution->append, execution->nfolded++, execution->row);
+	return execution->row;
+}
+
+/*
+ * Folds the events that have just been appended, as they were handed to the
+ * table.
+ */
+static void
+fold_appended(Execution *execution, EsState *state, EsAnswer *answer)
+{
+	execution->nfolded = 0;
+	execution->row =
+		MakeSingleTupleTableSlot(RelationGetDescr(execution->events),
+								 &TTSOpsVirtual);
+	es_fold_advance_by(execution->fold, &execution->append.key, next_appended,
+					   execution, state, es_answer_add, answer);
+	ExecDropSingleTupleTableSlot(execution->row);
+	state->mark = execution->appended.mark;
+}
+
+/*
  * Folds the stream up to a version and fills the outcome from it: *state is
  * that before the first of the command's events.
  */
@@ -205,7 +250,9 @@ conclude(Execution *execution, EsState *state, int64 version, Outcome *outcome)
 	EsLoadLimit limit = {version};
 
 	outcome->version = version;
-	if (version > state->version)
+	if (execution->appended.known)
+		fold_appended(execution, state, answer);
+	else if (version > state->version)
 		es_fold_advance(execution->fold, execution->events,
 						&execution->append.key, SnapshotSelf, limit, state,
 						es_answer_add, answer);
@@ -236,17 +283,18 @@ static void
 execute(Execution *execution, Outcome *outcome)
 {
 	EsAppend   *append = &execution->append;
-	EsLoadLimit newest = {PG_INT64_MAX};
+	const EsStream *stream = execution->stream;
 	EsState		state;
 	int64		version;
 
-	es_check_expected(execution->stream, append->expected);
-	es_fold_load(execution->fold, execution->events, &append->key,
-				 SnapshotSelf, newest, &state);
-	if (state.version != execution->stream->head)
+	es_check_expected(stream, append->expected);
+	es_fold_load_newest(execution->fold, execution->events, &append->key,
+						stream->head, stream->mark_known ? &stream->mark : NULL,
+						&state);
+	if (state.version != stream->head)
 		elog(ERROR, "stream \"%.*s\" is at version %lld, its state at %lld",
 			 append->key.stream_len, append->key.stream,
-			 (long long) execution->stream->head, (long long) state.version);
+			 (long long) stream->head, (long long) state.version);
 
 	decide(execution, &state);
 	version = state.version;

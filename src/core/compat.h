@@ -21,6 +21,7 @@
 #endif
 
 #include "access/genam.h"
+#include "access/nbtree.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_proc.h"
@@ -29,6 +30,7 @@
 #include "replication/message.h"
 #include "replication/reorderbuffer.h"
 #include "replication/slot.h"
+#include "storage/bufmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/wait_event.h"
@@ -37,7 +39,10 @@
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/rangetypes.h"
+#include "utils/rel.h"
 #include "utils/regproc.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -413,6 +418,72 @@ executor_run_compat(QueryDesc *query, ScanDirection direction, uint64 count)
 	ExecutorRun(query, direction, count);
 #else
 	ExecutorRun(query, direction, count, false);
+#endif
+}
+
+/*
+ * PostgreSQL 16 also wants to know the heap, and 17 dropped the snapshot.
+ */
+static inline BTStack
+bt_search_compat(Relation rel, Relation heaprel, BTScanInsert key,
+				 Buffer *buffer, int access)
+{
+#if PG_VERSION_NUM >= 170000
+	return _bt_search(rel, heaprel, key, buffer, access);
+#elif PG_VERSION_NUM >= 160000
+	return _bt_search(rel, heaprel, key, buffer, access, NULL);
+#else
+	return _bt_search(rel, key, buffer, access, NULL);
+#endif
+}
+
+/*
+ * PostgreSQL 16 renamed the file of a relation.
+ */
+static inline bool
+read_recent_buffer_compat(Relation rel, BlockNumber block, Buffer buffer)
+{
+#if PG_VERSION_NUM >= 160000
+	return ReadRecentBuffer(rel->rd_locator, MAIN_FORKNUM, block, buffer);
+#else
+	return ReadRecentBuffer(rel->rd_node, MAIN_FORKNUM, block, buffer);
+#endif
+}
+
+/*
+ * Is the data of a generic WAL record a sequence of offset, length and bytes?
+ * It is since there are any; new versions have to be looked at.
+ */
+static inline bool
+generic_delta_known_compat(void)
+{
+#if PG_VERSION_NUM < 190000
+	return true;
+#else
+	return false;
+#endif
+}
+
+/*
+ * Returns a setting of PostgreSQL's own by its exact name, NULL if there is
+ * none.  PostgreSQL 16 gave its own search for that to everybody.
+ */
+static inline struct config_generic *
+find_setting_compat(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return find_option(name, false, true, DEBUG1);
+#else
+	struct config_generic **settings = get_guc_variables();
+	int			n = GetNumConfigOptions();
+	int			i;
+
+	for (i = 0; i < n; i++)
+	{
+		if (strcmp(settings[i]->name, name) == 0)
+			return settings[i];
+	}
+	return NULL;
 #endif
 }
 

@@ -23,17 +23,31 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/lsyscache.h"
 
+#include "core/compat.h"
 #include "core/user_code.h"
 
-/* What SQL may depend on, and has as its maker had it */
+/*
+ * What SQL may depend on, and has as its maker had it, in the order in which it
+ * is captured.
+ */
 static const char *const captured_settings[] = {
 	"TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits",
 	"bytea_output", "standard_conforming_strings", "transform_null_equals",
 	"array_nulls", "xmloption", "lc_monetary", "lc_numeric", "lc_time",
-	"default_text_search_config", "row_security"
+	"default_text_search_config", "row_security", "search_path"
 };
+
+/* The last one is not captured as it is. */
+#define N_CAPTURED	((int) lengthof(captured_settings) - 1)
+
+/*
+ * Where PostgreSQL has them; NULL: not looked up yet.  To find one by its name
+ * takes longer than to run most of the users' code.
+ */
+static struct config_generic *found_settings[lengthof(captured_settings)];
 
 /*
  * Returns the search_path of now, without schemas that are not there, and
@@ -65,18 +79,113 @@ get_search_path(void)
 Datum
 es_user_code_capture_settings(void)
 {
-	int			n = lengthof(captured_settings);
-	Datum		settings[lengthof(captured_settings) + 1];
+	Datum		settings[lengthof(captured_settings)];
+	int			i;
+
+	for (i = 0; i < N_CAPTURED; i++)
+	{
+		const char *name = captured_settings[i];
+
+		settings[i] =
+			CStringGetTextDatum(psprintf("%s=%s", name,
+										 GetConfigOption(name, false, false)));
+	}
+	settings[i] = CStringGetTextDatum(psprintf("search_path=%s",
+											   get_search_path()));
+	return PointerGetDatum(construct_array(settings, i + 1, TEXTOID, -1, false,
+										   TYPALIGN_INT));
+}
+
+/*
+ * Does a setting have this value, as text?
+ */
+static bool
+has_value(struct config_generic *setting, const char *value)
+{
+	char		number[12];
+
+	switch (setting->vartype)
+	{
+		case PGC_BOOL:
+			return strcmp(*((struct config_bool *) setting)->variable ?
+						  "on" : "off", value) == 0;
+		case PGC_INT:
+			(void) pg_ltoa(*((struct config_int *) setting)->variable, number);
+			return strcmp(number, value) == 0;
+		case PGC_STRING:
+			return *((struct config_string *) setting)->variable != NULL &&
+				strcmp(*((struct config_string *) setting)->variable,
+					   value) == 0;
+		case PGC_ENUM:
+			return strcmp(config_enum_lookup_by_value((struct config_enum *) setting,
+													  *((struct config_enum *) setting)->variable),
+						  value) == 0;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Returns the captured setting that a name=value is about, NULL if it is about
+ * another one.  It is probably the one with this number.
+ */
+static struct config_generic *
+find_captured(const char *setting, int number)
+{
+	int			n = (int) lengthof(captured_settings);
 	int			i;
 
 	for (i = 0; i < n; i++)
-		settings[i] = CStringGetTextDatum(psprintf("%s=%s", captured_settings[i],
-												   GetConfigOption(captured_settings[i],
-																   false, false)));
-	settings[n] = CStringGetTextDatum(psprintf("search_path=%s",
-											   get_search_path()));
-	return PointerGetDatum(construct_array(settings, n + 1, TEXTOID, -1, false,
-										   TYPALIGN_INT));
+	{
+		int			candidate = (number + i) % n;
+		const char *name = captured_settings[candidate];
+		Size		len = strlen(name);
+
+		if (strncmp(setting, name, len) != 0 || setting[len] != '=')
+			continue;
+		if (found_settings[candidate] == NULL)
+			found_settings[candidate] = find_setting_compat(name);
+		return found_settings[candidate];
+	}
+	return NULL;
+}
+
+static void
+set_to(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * Sets what a name=value says, whatever it is about.
+ */
+static void
+apply_any(const char *setting)
+{
+	const char *equals = strchr(setting, '=');
+	const char *current;
+	char		name[NAMEDATALEN];
+
+	if (equals == NULL || equals - setting >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not a setting and its value", setting)));
+	strlcpy(name, setting, equals - setting + 1);
+
+	/* Who it runs as is not for a setting to say. */
+	if (pg_strcasecmp(name, "role") == 0 ||
+		pg_strcasecmp(name, "session_authorization") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" must not be among the settings that users' code runs with",
+						name)));
+
+	/* Setting some of them is dear. */
+	current = GetConfigOption(name, true, false);
+	if (current != NULL && strcmp(current, equals + 1) == 0)
+		return;
+	set_to(name, equals + 1);
 }
 
 void
@@ -87,30 +196,13 @@ es_user_code_apply_settings(List *settings)
 	foreach(lc, settings)
 	{
 		const char *setting = lfirst(lc);
-		const char *equals = strchr(setting, '=');
-		const char *current;
-		char		name[NAMEDATALEN];
+		struct config_generic *captured =
+			find_captured(setting, foreach_current_index(lc));
 
-		if (equals == NULL || equals - setting >= NAMEDATALEN)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"%s\" is not a setting and its value", setting)));
-		strlcpy(name, setting, equals - setting + 1);
-
-		/* Who it runs as is not for a setting to say. */
-		if (pg_strcasecmp(name, "role") == 0 ||
-			pg_strcasecmp(name, "session_authorization") == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"%s\" must not be among the settings that users' code runs with",
-							name)));
-
-		/* Setting some of them is dear. */
-		current = GetConfigOption(name, true, false);
-		if (current != NULL && strcmp(current, equals + 1) == 0)
-			continue;
-		(void) set_config_option(name, equals + 1, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		if (captured == NULL)
+			apply_any(setting);
+		else if (!has_value(captured, strchr(setting, '=') + 1))
+			set_to(captured->name, strchr(setting, '=') + 1);
 	}
 }
 

@@ -306,7 +306,7 @@ before_commit(void)
 		!(done.extension_created &&
 		  OidIsValid(get_extension_oid(ES_EXTENSION_NAME, true))))
 		return;
-	es_worker_prepare_request();
+	es_worker_prepare_request(ES_REQUEST_AT_ONCE);
 	done.request_prepared = true;
 }
 
@@ -352,8 +352,9 @@ after_release(ResourceReleasePhase phase, bool isCommit, bool isTopLevel,
 		return;
 	if (done.request_prepared)
 	{
-		es_worker_send_request_at_once();
+		/* In this order: a sequencer that is woken finds the question. */
 		es_tasks_changed_now(MyDatabaseId, true);
+		es_worker_send_request_at_once();
 	}
 	if (done.database_created)
 		es_worker_wake_launcher();

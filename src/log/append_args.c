@@ -82,6 +82,7 @@ es_append_args_stream(FunctionCallInfo fcinfo, EsAppend *append)
 	if (PG_ARGISNULL(0))
 		raise_null("stream id");
 	stream = PG_GETARG_TEXT_PP(0);
+	append->appended = NULL;
 	append->stream_id = PointerGetDatum(stream);
 	es_stream_key_make_own(&append->key, VARDATA_ANY(stream),
 						   VARSIZE_ANY_EXHDR(stream));

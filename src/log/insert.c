@@ -96,39 +96,78 @@ insert_tuples(Relation events, TupleTableSlot **slots, int n,
 }
 
 /*
- * Puts the rows of the slots into the indexes that we made, one index after
- * the other, so that its pages stay at hand.
- *
- * They are plain B-trees, which want nothing of an IndexInfo but that there is
- * one.
+ * Fills values with the keys of a row in an index.
  */
 static void
-insert_own_entries(Relation events, const EsStore *store,
-				   TupleTableSlot **slots, int n)
+get_keys(const EsEventIndex *known, TupleTableSlot *slot, Datum *values)
+{
+	int			key;
+
+	for (key = 0; key < known->nkeys; key++)
+		values[key] = slot->tts_values[known->keys[key] - 1];
+}
+
+/*
+ * Puts the rows of the slots into an index that we made.
+ *
+ * It is a plain B-tree, which wants nothing of an IndexInfo but that there is
+ * one.  What does not go straight into a leaf goes by index_insert().
+ */
+static void
+insert_entries(Relation events, Relation index, const EsEventIndex *known,
+			   EsLeaf *leaf, TupleTableSlot **slots, int n)
 {
 	IndexInfo	info;
+	IndexTuple	tuples[MAX_SLOTS];
 	bool		nulls[INDEX_MAX_KEYS] = {false};
 	Datum		values[INDEX_MAX_KEYS];
-	int			i;
 	int			row;
-	int			key;
+	int			done;
+
+	for (row = 0; row < n; row++)
+	{
+		get_keys(known, slots[row], values);
+		tuples[row] = index_form_tuple(RelationGetDescr(index), values, nulls);
+		tuples[row]->t_tid = slots[row]->tts_tid;
+	}
 
 	memset(&info, 0, sizeof(info));
 	info.type = T_IndexInfo;
+	for (row = 0; row < n; row += done)
+	{
+		done = es_leaf_insert(events, index, leaf, &tuples[row], n - row);
+		if (done > 0)
+			continue;
+		get_keys(known, slots[row], values);
+		index_insert(index, values, nulls, &slots[row]->tts_tid, events,
+					 known->unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+					 false, &info);
+		done = 1;
+	}
+}
+
+/*
+ * Puts the rows of the slots into the indexes that we made, one index after
+ * the other, so that its pages stay at hand.
+ *
+ * Rows of other streams, and of other transactions, have their entries in the
+ * primary key elsewhere; those in the other indexes are behind the ones before.
+ */
+static void
+insert_own_entries(Relation events, const EsStore *store, EsStream *stream,
+				   TupleTableSlot **slots, int n, MemoryContext row_context)
+{
+	static EsLeaf ends[ES_N_INDEXES];
+	MemoryContext old_context = MemoryContextSwitchTo(row_context);
+	int			i;
 
 	for (i = 0; i < ES_N_INDEXES; i++)
 	{
-		const EsEventIndex *known = &es_event_indexes[i];
 		Relation	index = index_open(store->indexes[i], RowExclusiveLock);
 
-		for (row = 0; row < n; row++)
-		{
-			for (key = 0; key < known->nkeys; key++)
-				values[key] = slots[row]->tts_values[known->keys[key] - 1];
-			index_insert(index, values, nulls, &slots[row]->tts_tid, events,
-						 known->unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
-						 false, &info);
-		}
+		insert_entries(events, index, &es_event_indexes[i],
+					   i == ES_INDEX_PKEY ? &stream->leaf : &ends[i],
+					   slots, n);
 
 		/*
 		 * Its lock is kept to the end of the transaction, like the lock on the
@@ -136,6 +175,7 @@ insert_own_entries(Relation events, const EsStore *store,
 		 */
 		index_close(index, NoLock);
 	}
+	MemoryContextSwitchTo(old_context);
 }
 
 /*
@@ -190,8 +230,8 @@ make_slots(Relation events, bool heap, TupleTableSlot **slots, int n)
  * The direct way.
  */
 static void
-insert_direct(Relation events, const EsStore *store, CommonValues *common,
-			  const EsAppend *append)
+insert_direct(Relation events, const EsStore *store, EsStream *stream,
+			  CommonValues *common, const EsAppend *append)
 {
 	TupleTableSlot *slots[MAX_SLOTS];
 	MemoryContext row_context = CurrentMemoryContext;
@@ -217,7 +257,7 @@ insert_direct(Relation events, const EsStore *store, CommonValues *common,
 
 		insert_tuples(events, slots, n, row_context);
 		if (store->only_our_indexes && heap)
-			insert_own_entries(events, store, slots, n);
+			insert_own_entries(events, store, stream, slots, n, row_context);
 		else
 			insert_all_entries(events, slots, n);
 		if (batch)
@@ -316,12 +356,57 @@ insert_indirect(Relation events, const EsStore *store, EsStream *stream,
 	SetUserIdAndSecContext(save_userid, save_sec_context);
 }
 
+/*
+ * Notes what the rows of a call have become: exactly what was handed to the
+ * access method, since nobody else had them in hands.
+ */
+static void
+note_appended(Relation events, EsStream *stream, const CommonValues *common,
+			  const EsAppend *append)
+{
+	EsEventMark mark;
+
+	/* another access method may have its own ideas of an xmin */
+	if (events->rd_tableam != GetHeapamTableAmRoutine())
+		return;
+	mark.event_id = append->events[append->nevents - 1].id;
+	mark.xmin = GetCurrentTransactionId();
+	es_stream_set_mark(stream, &mark);
+	if (append->appended == NULL)
+		return;
+	append->appended->known = true;
+	append->appended->tenant_id = common->tenant_id;
+	append->appended->first = common->version;
+	append->appended->recorded_at = common->recorded_at;
+	append->appended->place = common->place;
+	append->appended->mark = mark;
+}
+
+void
+es_appended_row(const EsAppend *append, int number, TupleTableSlot *slot)
+{
+	const EsAppended *appended = append->appended;
+	CommonValues common;
+
+	Assert(appended->known);
+	common.tenant_id = appended->tenant_id;
+	common.stream_id = append->stream_id;
+	common.recorded_at = appended->recorded_at;
+	common.version = appended->first + number;
+	common.place.tx = appended->place.tx;
+	common.place.ordinal = appended->place.ordinal + number;
+	fill_slot(slot, &common, &append->events[number]);
+}
+
 void
 es_insert_events(Relation events, const EsStore *store, EsStream *stream,
 				 const EsAppend *append)
 {
 	CommonValues common;
+	CommonValues first;
 
+	if (append->appended != NULL)
+		append->appended->known = false;
 	es_stream_check_room(stream, append->nevents);
 	common.tenant_id =
 		PointerGetDatum(cstring_to_text_with_len(append->key.tenant,
@@ -338,7 +423,9 @@ es_insert_events(Relation events, const EsStore *store, EsStream *stream,
 	common.recorded_at = es_stream_next_time(stream);
 	common.place = es_xact_take_places(store, append->nevents,
 									   true);
-	insert_direct(events, store, &common, append);
+	first = common;
+	insert_direct(events, store, stream, &common, append);
 	es_stream_advance(stream, stream->head + append->nevents,
 					  common.recorded_at);
+	note_appended(events, stream, &first, append);
 }

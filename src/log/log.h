@@ -30,6 +30,7 @@
 #define ES_LOG_LOG_H
 
 #include "datatype/timestamp.h"
+#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "utils/jsonb.h"
 #include "utils/relcache.h"
@@ -60,6 +61,9 @@ typedef struct EsStream
 	bool		moved;			/* head is newer than the transaction's snapshot */
 	int64		head;			/* newest version, 0 if none */
 	TimestampTz head_at;		/* its recorded_at */
+	EsLeaf		leaf;			/* of the primary key, where it ends */
+	bool		mark_known;		/* is the next one right? */
+	EsEventMark mark;			/* which row it is */
 } EsStream;
 
 /*
@@ -85,6 +89,7 @@ typedef struct EsAppend
 	bool		has_ids;		/* the ids are the caller's */
 	int			nevents;
 	EsNewEvent *events;
+	struct EsAppended *appended;	/* to be filled in; NULL: not wanted */
 } EsAppend;
 
 /*
@@ -95,6 +100,20 @@ typedef struct EsPlace
 	int64		tx;
 	int32		ordinal;
 } EsPlace;
+
+/*
+ * What the rows of a call have that the call itself does not say.
+ */
+typedef struct EsAppended
+{
+	bool		known;			/* are they as the call says?  else nothing of
+								 * what follows is filled in */
+	Datum		tenant_id;		/* text */
+	int64		first;			/* version of the first */
+	TimestampTz recorded_at;
+	EsPlace		place;			/* of the first */
+	EsEventMark mark;			/* of the last */
+} EsAppended;
 
 /* ---------- xact.c ---------- */
 
@@ -191,6 +210,9 @@ extern bool es_stream_all_locked(void);
 /* Notes that the stream now ends with the version given. */
 extern void es_stream_advance(EsStream *stream, int64 head, TimestampTz head_at);
 
+/* Notes which row that is, for who has just written it. */
+extern void es_stream_set_mark(EsStream *stream, const EsEventMark *mark);
+
 /* Notes that nobody knows where the stream ends any more. */
 extern void es_stream_forget_head(const EsStreamKey *key);
 
@@ -237,6 +259,14 @@ ES_NORETURN extern void es_raise_event_id_reused(const EsStreamKey *key,
  */
 extern void es_insert_events(Relation events, const EsStore *store,
 							 EsStream *stream, const EsAppend *append);
+
+/*
+ * Fills a virtual slot of es_events with the row that was stored of the event
+ * with this number, from 0 on; append->appended must be known.  It points to
+ * the event's data.
+ */
+extern void es_appended_row(const EsAppend *append, int number,
+							TupleTableSlot *slot);
 
 /* ---------- append_args.c ---------- */
 

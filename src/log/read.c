@@ -36,6 +36,7 @@
 
 PG_FUNCTION_INFO_V1(es_check_read);
 PG_FUNCTION_INFO_V1(es_read_stream_support);
+PG_FUNCTION_INFO_V1(es_stream_to_read);
 PG_FUNCTION_INFO_V1(es_stream_version);
 PG_FUNCTION_INFO_V1(es_tenant);
 PG_FUNCTION_INFO_V1(es_version);
@@ -73,7 +74,7 @@ es_stream_version(PG_FUNCTION_ARGS)
 	es_stream_key_make_own(&key, VARDATA_ANY(stream), VARSIZE_ANY_EXHDR(stream));
 	events = es_catalog_open_events(AccessShareLock, &store);
 	version = es_events_read_head(events, &store, &key, GetActiveSnapshot(),
-								  0, NULL, NULL);
+								  0, NULL, NULL, NULL, NULL);
 	relation_close(events, AccessShareLock);
 	PG_RETURN_INT64(version);
 }
@@ -109,6 +110,34 @@ es_version_at(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Raises the error for an argument that cannot be the id of a stream.
+ */
+static void
+check_stream_argument(FunctionCallInfo fcinfo)
+{
+	text	   *stream;
+
+	if (PG_ARGISNULL(0))
+		raise_null_stream();
+	stream = PG_GETARG_TEXT_PP(0);
+	es_name_check("stream id", VARDATA_ANY(stream), VARSIZE_ANY_EXHDR(stream),
+				  ES_MAX_STREAM_ID);
+}
+
+/*
+ * SQL: es_stream_to_read(stream_id text) returns text
+ *
+ * Returns its argument, or raises the error for one that cannot be.  Compared
+ * with an indexed column it is evaluated once, when the scan begins.
+ */
+Datum
+es_stream_to_read(PG_FUNCTION_ARGS)
+{
+	check_stream_argument(fcinfo);
+	PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+}
+
+/*
  * SQL: es_check_read(stream_id text, version bigint, max_count bigint)
  *		returns bigint
  *
@@ -119,14 +148,7 @@ es_version_at(PG_FUNCTION_ARGS)
 Datum
 es_check_read(PG_FUNCTION_ARGS)
 {
-	text	   *stream;
-
-	if (PG_ARGISNULL(0))
-		raise_null_stream();
-	stream = PG_GETARG_TEXT_PP(0);
-	es_name_check("stream id", VARDATA_ANY(stream), VARSIZE_ANY_EXHDR(stream),
-				  ES_MAX_STREAM_ID);
-
+	check_stream_argument(fcinfo);
 	if (!PG_ARGISNULL(1) && PG_GETARG_INT64(1) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -146,17 +168,17 @@ es_check_read(PG_FUNCTION_ARGS)
 }
 
 /*
- * Returns the function of that name that takes a stream, a version, a number
- * and, unless InvalidOid, something else; InvalidOid if there is none.
+ * Returns the function of that name that takes so many arguments: a stream, a
+ * version, a number and something else; InvalidOid if there is none.
  */
 static Oid
-find_function(const char *name, Oid namespace_oid, Oid fourth)
+find_function(const char *name, Oid namespace_oid, int nargs, Oid fourth)
 {
 	Oid			types[] = {TEXTOID, INT8OID, INT8OID, fourth};
 
 	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
 						   CStringGetDatum(name),
-						   PointerGetDatum(buildoidvector(types, OidIsValid(fourth) ? 4 : 3)),
+						   PointerGetDatum(buildoidvector(types, nargs)),
 						   ObjectIdGetDatum(namespace_oid));
 }
 
@@ -185,63 +207,83 @@ is_raw(PlannerInfo *root, const Const *raw)
 }
 
 /*
+ * Is the argument a NULL that the planner knows?
+ */
+static bool
+is_null(const Node *argument)
+{
+	return IsA(argument, Const) && ((const Const *) argument)->constisnull;
+}
+
+/*
+ * Finds the function for a call without a time limit, and how many arguments of
+ * the call it takes; the fourth is in *fourth.  Returns InvalidOid where the
+ * body of es_read_stream() has to decide.
+ */
+static Oid
+find_replacement(PlannerInfo *root, FuncExpr *call, int *nargs, Expr **fourth)
+{
+	Oid			schema = get_func_namespace(call->funcid);
+	Expr	   *backwards = list_nth(call->args, 3);
+	bool		forwards = IsA(backwards, Const) && !is_true((Const *) backwards);
+
+	*nargs = 3;
+	*fourth = NULL;
+	if (is_raw(root, list_nth(call->args, 5)))
+	{
+		if (forwards && is_null(list_nth(call->args, 1)) &&
+			is_null(list_nth(call->args, 2)))
+		{
+			*nargs = 1;
+			return find_function("es_read_whole", schema, 1, InvalidOid);
+		}
+		if (IsA(backwards, Const))
+			return find_function(forwards ? "es_read_forwards" : "es_read_backwards",
+								 schema, 3, InvalidOid);
+		*fourth = backwards;
+		return find_function("es_read_either", schema, 4, BOOLOID);
+	}
+	if (!IsA(backwards, Const))
+		return InvalidOid;
+	*fourth = list_nth(call->args, 4);
+	return find_function(forwards ? "es_upcast_forwards" : "es_upcast_backwards",
+						 schema, 4, TIMESTAMPTZOID);
+}
+
+/*
  * SQL: es_read_stream_support(internal) returns internal
  *
  * Planner support function of es_read_stream(): where there is no time limit,
  * it puts in place the function for the direction, if the planner knows it, and
- * where no event is to be read as another one, the one that does not ask.
- * Inlining that costs a third of inlining the one for all cases.
+ * where no event is to be read as another one, the one that does not ask; and
+ * for a whole stream the one without bounds.  Inlining that costs a third of
+ * inlining the one for all cases.
  */
 Datum
 es_read_stream_support(PG_FUNCTION_ARGS)
 {
 	SupportRequestSimplify *request = (SupportRequestSimplify *) PG_GETARG_POINTER(0);
 	FuncExpr   *call;
-	Expr	   *backwards;
-	Const	   *until;
-	Const	   *raw;
-	Oid			schema;
 	Oid			funcid;
-	Expr	   *fourth = NULL;
+	int			nargs;
+	Expr	   *fourth;
 
 	if (!IsA(request, SupportRequestSimplify) || request->root == NULL)
 		PG_RETURN_POINTER(NULL);
 	call = request->fcall;
-	schema = get_func_namespace(call->funcid);
-	backwards = list_nth(call->args, 3);
-	until = list_nth(call->args, 4);
-	raw = list_nth(call->args, 5);
 
 	/* Without the right to execute it the error should name the function. */
-	if (!IsA(until, Const) || !until->constisnull || !IsA(raw, Const) ||
+	if (!is_null(list_nth(call->args, 4)) ||
+		!IsA(list_nth(call->args, 5), Const) ||
 		!may_execute_compat(call->funcid, GetUserId()))
 		PG_RETURN_POINTER(NULL);
 
-	if (is_raw(request->root, raw))
-	{
-		if (IsA(backwards, Const))
-			funcid = find_function(is_true((Const *) backwards) ? "es_read_backwards" : "es_read_forwards",
-								   schema, InvalidOid);
-		else
-		{
-			funcid = find_function("es_read_either", schema, BOOLOID);
-			fourth = backwards;
-		}
-	}
-	else if (IsA(backwards, Const))
-	{
-		funcid = find_function(is_true((Const *) backwards) ? "es_upcast_backwards" : "es_upcast_forwards",
-							   schema, TIMESTAMPTZOID);
-		fourth = (Expr *) until;
-	}
-	else
-		PG_RETURN_POINTER(NULL);
+	funcid = find_replacement(request->root, call, &nargs, &fourth);
 	if (!OidIsValid(funcid))
 		PG_RETURN_POINTER(NULL);
-
 	call = copyObject(call);
 	call->funcid = funcid;
-	call->args = list_truncate(call->args, 3);
+	call->args = list_truncate(call->args, nargs);
 	if (fourth != NULL)
 		call->args = lappend(call->args, copyObject(fourth));
 	PG_RETURN_POINTER(call);

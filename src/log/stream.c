@@ -39,6 +39,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/memutils.h"
@@ -95,6 +96,7 @@ typedef struct HeadHint
 {
 	uint32		tag;			/* upper half of the hash */
 	uint32		head;
+	EsLeaf		leaf;			/* of the primary key */
 } HeadHint;
 
 static HeadHint *hints = NULL;
@@ -192,9 +194,11 @@ add_stream(const EsStreamKey *key, uint64 slot)
 	stream->lock_level = GetCurrentTransactionNestLevel();
 	stream->change_level = 0;
 	stream->head_known = false;
+	stream->mark_known = false;
 	stream->moved = false;
 	stream->head = 0;
 	stream->head_at = 0;
+	memset(&stream->leaf, 0, sizeof(EsLeaf));
 
 	used = true;
 	element = stream_table_insert(table, slot, &found);
@@ -304,25 +308,25 @@ check_same_table(Relation events)
 }
 
 /*
- * Returns the head that this process last saw of a stream, or one with the
- * same hash; 0 if it does not know.
+ * Returns what this process last saw of a stream, or one with the same hash;
+ * NULL if it does not know.
  */
-static int64
+static const HeadHint *
 get_hint(const EsStreamKey *key)
 {
 	const HeadHint *hint;
 
 	if (hints == NULL)
-		return 0;
+		return NULL;
 	hint = &hints[key->hash % N_HINTS];
-	return hint->tag == (uint32) (key->hash >> 32) ? hint->head : 0;
+	return hint->tag == (uint32) (key->hash >> 32) ? hint : NULL;
 }
 
 /*
  * Remembers the head of a stream for get_hint().
  */
 static void
-set_hint(const EsStreamKey *key, int64 head)
+set_hint(const EsStreamKey *key, int64 head, const EsLeaf *leaf)
 {
 	HeadHint   *hint;
 
@@ -332,6 +336,7 @@ set_hint(const EsStreamKey *key, int64 head)
 	hint = &hints[key->hash % N_HINTS];
 	hint->tag = (uint32) (key->hash >> 32);
 	hint->head = (uint32) Min(head, (int64) PG_UINT32_MAX);
+	hint->leaf = *leaf;
 }
 
 EsStream *
@@ -351,17 +356,24 @@ es_stream_lock(Relation events, const EsStore *store, const EsStreamKey *key,
 
 	if (!stream->head_known)
 	{
+		const HeadHint *hint = get_hint(key);
+
+		if (hint != NULL && !BufferIsValid(stream->leaf.buffer))
+			stream->leaf = hint->leaf;
+
 		/*
 		 * SnapshotSelf: what is committed now, and what this transaction did,
 		 * the running command included.  Under the lock that is the truth.
 		 */
 		stream->moved = false;
 		stream->head = es_events_read_head(events, store, key, SnapshotSelf,
-										   Max(expected, get_hint(key)),
-										   &stream->head_at,
+										   Max(expected, hint != NULL ? hint->head : 0),
+										   &stream->leaf, &stream->head_at,
+										   &stream->mark,
 										   IsolationUsesXactSnapshot() ?
 										   &stream->moved : NULL);
 		stream->head_known = true;
+		stream->mark_known = stream->head > 0;
 	}
 	return stream;
 }
@@ -392,7 +404,15 @@ es_stream_advance(EsStream *stream, int64 head, TimestampTz head_at)
 	remember_change(stream);
 	stream->head = head;
 	stream->head_at = head_at;
-	set_hint(&stream->key, head);
+	stream->mark_known = false;
+	set_hint(&stream->key, head, &stream->leaf);
+}
+
+void
+es_stream_set_mark(EsStream *stream, const EsEventMark *mark)
+{
+	stream->mark = *mark;
+	stream->mark_known = true;
 }
 
 TimestampTz

@@ -213,7 +213,7 @@ tell_sequencer(void)
 	es_wire_encode(&message, &store_key, buffer);
 	log_logical_message_compat(ES_WIRE_PREFIX, buffer, sizeof(buffer), true);
 	told = true;
-	es_worker_prepare_request();
+	es_worker_prepare_request(ES_REQUEST_SOON);
 }
 
 /*

@@ -47,6 +47,8 @@ REVOKE ALL ON FUNCTION
   es_check_read(text, bigint, bigint),
   es_stream_version(text),
   es_read_forwards(text, bigint, bigint),
+  es_read_whole(text),
+  es_stream_to_read(text),
   es_read_backwards(text, bigint, bigint),
   es_version_at(text, timestamptz),
   es_read_either(text, bigint, bigint, boolean),

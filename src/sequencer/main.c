@@ -35,6 +35,7 @@
 #include "core/guc.h"
 #include "core/names.h"
 #include "sequencer/sequencer.h"
+#include "worker/tasks.h"
 
 /* How long to wait for commits that are not visible yet, at first and at most */
 #define LEFT_OVER_NAP_MS	1
@@ -188,6 +189,28 @@ note_success(EsSequencer *seq)
 }
 
 /*
+ * Lets the launcher know whether there are projections: if not it need not
+ * start a process to find out.
+ */
+static void
+look_for_projections(EsWorkerSlot *slot)
+{
+	uint32		generation;
+	EsStore		store;
+	bool		result;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		generation = pg_atomic_read_u32(&slot->tasks_generation);
+		StartTransactionCommand();
+		result = es_catalog_lock_store(&store) &&
+			es_catalog_has_projections(&store);
+		CommitTransactionCommand();
+	} while (!es_worker_set_projections(slot, generation, result));
+}
+
+/*
  * Catches up, and sleeps; returns false when the store has gone.
  */
 static bool
@@ -207,6 +230,10 @@ work(EsSequencer *seq)
 		if (shall_leave(seq))
 			return true;
 		CHECK_FOR_INTERRUPTS();
+
+		/* Who created the store may say so only after we looked. */
+		if (seq->slot->ntasks == ES_UNKNOWN_TASKS)
+			look_for_projections(seq->slot);
 
 		flush_appends(seq);
 		result = es_sequencer_step(seq);
@@ -313,23 +340,6 @@ handle_error(const EsSequencer *seq, EsWorkerSlot *slot)
 						edata->sqlerrcode == ERRCODE_CONFIGURATION_LIMIT_EXCEEDED ?
 						ES_SEQUENCER_UNAVAILABLE : ES_SEQUENCER_FAILED);
 	proc_exit(1);
-}
-
-/*
- * Lets the launcher know whether there are projections: if not it need not
- * start a process to find out.
- */
-static void
-look_for_projections(EsWorkerSlot *slot)
-{
-	EsStore		store;
-	bool		result;
-
-	StartTransactionCommand();
-	result = es_catalog_lock_store(&store) &&
-		es_catalog_has_projections(&store);
-	CommitTransactionCommand();
-	es_worker_set_projections(slot, result);
 }
 
 /*

@@ -144,7 +144,7 @@ urge(EsWorkerSlot *slot, const Goal *goal)
 		es_worker_wake(slot);
 	else
 	{
-		es_worker_prepare_request();
+		es_worker_prepare_request(ES_REQUEST_SOON);
 		es_worker_send_request();
 	}
 }

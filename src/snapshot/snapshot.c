@@ -59,7 +59,7 @@ check_reached(const EsStreamKey *key, int64 version)
 	EsStore		store;
 	Relation	events = es_catalog_open_events(AccessShareLock, &store);
 	int64		head = es_events_read_head(events, &store, key, SnapshotSelf,
-										   version, NULL, NULL);
+										   version, NULL, NULL, NULL, NULL);
 
 	relation_close(events, AccessShareLock);
 	if (version > head)

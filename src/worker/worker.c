@@ -299,17 +299,24 @@ es_worker_tell_of_head(EsWorkerSlot *slot)
 	es_tasks_wake(slot->database_oid);
 }
 
-void
-es_worker_set_projections(EsWorkerSlot *slot, bool there_are)
+bool
+es_worker_set_projections(EsWorkerSlot *slot, uint32 generation,
+						  bool there_are)
 {
+	bool		known;
+
 	LWLockAcquire(lock, LW_EXCLUSIVE);
-	if (!there_are)
+	if (pg_atomic_read_u32(&slot->tasks_generation) != generation)
+		;						/* who changed it may not have been seen */
+	else if (!there_are)
 		slot->ntasks = 0;
 	else if (slot->ntasks <= 0)
 		slot->ntasks = ES_UNCOUNTED_TASKS;
+	known = slot->ntasks != ES_UNKNOWN_TASKS;
 	LWLockRelease(lock);
 	if (there_are)
 		es_worker_wake_launcher();
+	return known;
 }
 
 void
@@ -565,9 +572,11 @@ unpin_at_exit(int code, Datum arg)
 /*
  * Makes sure that this database has a slot, which is not freed before the
  * request has been sent.
+ *
+ * A sequencer keeps its slot, but for one whose store goes.
  */
 void
-es_worker_prepare_request(void)
+es_worker_prepare_request(EsRequest wanted)
 {
 	static bool registered = false;
 	EsWorkerSlot *slot;
@@ -579,8 +588,8 @@ es_worker_prepare_request(void)
 	registered = true;
 
 	slot = peek_own_slot();
-	if (slot != NULL && slot->pid != 0)
-		return;					/* a sequencer keeps its slot */
+	if (wanted != ES_REQUEST_AT_ONCE && slot != NULL && slot->pid != 0)
+		return;
 
 	slot = es_worker_find(MyDatabaseId, true);
 	if (slot == NULL)

@@ -220,8 +220,13 @@ extern void es_worker_tell_of_head(EsWorkerSlot *slot);
 
 /*
  * Tells the launcher what a sequencer has seen: are there projections?
+ *
+ * The generation is that of the slot's tasks before the sequencer looked.  If it
+ * is another one now, the answer may be out of date, and what whoever changed
+ * it has said stays.  Returns false if that leaves the question open: look again.
  */
-extern void es_worker_set_projections(EsWorkerSlot *slot, bool there_are);
+extern bool es_worker_set_projections(EsWorkerSlot *slot, uint32 generation,
+									  bool there_are);
 
 /*
  * Notes an error for es_sequencer.  Returns false if the slot had the same one
@@ -247,7 +252,7 @@ extern void es_worker_appended(XLogRecPtr lsn);
  * there looks around.  es_worker_cancel_request takes back what was prepared;
  * forgetting it keeps a slot from being freed, no more.
  */
-extern void es_worker_prepare_request(void);
+extern void es_worker_prepare_request(EsRequest wanted);
 extern void es_worker_send_request(void);
 extern void es_worker_send_request_at_once(void);
 extern void es_worker_cancel_request(void);

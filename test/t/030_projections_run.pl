@@ -319,6 +319,59 @@ for my $how (qw(kill9 terminate immediate))
 }
 
 # ---------------------------------------------------------------------------
+# The first projection comes while the sequencer looks whether there is one: what
+# the sequencer has seen is out of date when it says so.
+# ---------------------------------------------------------------------------
+
+$node->safe_psql('postgres', 'CREATE DATABASE early');
+$node->safe_psql('postgres', 'ALTER SYSTEM SET event_store.sequencer = off; SELECT pg_reload_conf()');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'event_store sequencer'"), 'no sequencer');
+$node->safe_psql('early', <<'SQL');
+CREATE EXTENSION event_store;
+
+-- The sequencer has to read much that is dead.
+ALTER TABLE es_projection_definitions DISABLE TRIGGER USER;
+BEGIN;
+INSERT INTO es_projection_definitions (name, owner, kind) SELECT i, 'postgres', 'view' FROM generate_series(1, 200000) i;
+ROLLBACK;
+ALTER TABLE es_projection_definitions ENABLE TRIGGER USER;
+CREATE TABLE early (n bigint);
+INSERT INTO early VALUES (0);
+SQL
+
+my $creator = $node->background_psql('early', on_error_stop => 1);
+$creator->query_safe(<<'SQL');
+BEGIN;
+SELECT es_create_projection('early', 'UPDATE public.early SET n = n + (SELECT count(*) FROM es_log)');
+SELECT es_append('stream-1', 'Happened', '{}');
+SQL
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET event_store.sequencer; SELECT pg_reload_conf()');
+$creator->query_safe(<<'SQL');
+DO $$
+BEGIN
+	WHILE (SELECT state IN ('unknown', 'starting') FROM es_sequencer)
+	  AND NOT EXISTS (SELECT FROM pg_locks JOIN es_sequencer USING (pid) WHERE relation = 'es_projection_definitions'::regclass) LOOP
+	END LOOP;
+END $$;
+COMMIT;
+SQL
+$creator->quit;
+counts_are_exact($node, 'early', 'created while the sequencer looks', 'early');
+
+# Store and projection in one transaction: whoever says last that it is there.
+$node->safe_psql('early', <<'SQL');
+BEGIN;
+DROP EXTENSION event_store;
+CREATE EXTENSION event_store;
+UPDATE early SET n = 0;
+SELECT es_create_projection('early', 'UPDATE public.early SET n = n + (SELECT count(*) FROM es_log)');
+SELECT es_append('stream-1', 'Happened', '{}');
+COMMIT;
+SQL
+counts_are_exact($node, 'early', 'created with the store', 'early');
+$node->safe_psql('postgres', 'DROP DATABASE early');
+
+# ---------------------------------------------------------------------------
 # Where they do not run.
 # ---------------------------------------------------------------------------
 

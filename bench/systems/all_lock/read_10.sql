@@ -1,2 +1,2 @@
 \set stream random(1, :small)
-SELECT s.stream_uuid, e.stream_version, v.event_id, v.event_type, v.data, v.metadata, v.created_at FROM streams AS s JOIN stream_events AS e USING (stream_id) JOIN events AS v USING (event_id) WHERE s.stream_uuid = 'small-' || :stream ORDER BY e.stream_version;
+SELECT s.stream_uuid, e.stream_version, v.event_type, v.data, v.metadata, v.event_id FROM streams AS s JOIN stream_events AS e USING (stream_id) JOIN events AS v USING (event_id) WHERE s.stream_uuid = 'small-' || :stream ORDER BY e.stream_version;

@@ -1,2 +1,2 @@
 \set stream random(1, :small)
-SELECT * FROM es_read_stream('small-' || :stream);
+SELECT stream_id, version, event_type, schema_version, data, metadata, event_id FROM es_read_stream('small-' || :stream);

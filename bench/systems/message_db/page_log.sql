@@ -5,5 +5,5 @@
 SELECT greatest(max(global_position) - 1000, 1) AS newest FROM messages \gset
 \endif
 \set after random(0, :newest)
-SELECT id, stream_name, type, position, global_position, data, metadata, time
+SELECT id, stream_name, type, position, global_position, data, metadata
 	FROM messages WHERE global_position > :after ORDER BY global_position LIMIT 1000;
