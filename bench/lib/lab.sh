@@ -127,9 +127,9 @@ noise_row() {
 	fi
 }
 
-# quotient A B: A / B, with four digits that count.
+# quotient A B: A / B
 quotient() {
-	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.4g", a / b }'
+	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'
 }
 
 since() {
