@@ -225,8 +225,8 @@ compare_numbers() {
 prepare() {
 	PG_CONFIG=$(../test/prepare callgrind)
 	export PG_CONFIG
-	(. ../test/lib.sh && build_and_install "$PG_CONFIG") >&2
 	command -v valgrind >/dev/null || die "valgrind is not installed"
+	(. ../test/lib.sh && build_and_install "$PG_CONFIG") >&2
 }
 
 # A database with what the calls need, its log numbered, its server stopped. The

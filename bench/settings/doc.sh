@@ -15,6 +15,7 @@ awk -v result="$result" '
 	/^<!-- settings: begin -->/ {
 		inside = 1
 		print ""
+		empty = 1
 		while ((getline line < result) > 0) {
 			if (line ~ /^# / || line ~ /^The ratio is that/ || line ~ /^its processes together/ || line ~ /lines reached/)
 				continue

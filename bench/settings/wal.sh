@@ -82,7 +82,7 @@ settings_fill() {
 	pgbench_slice append/any.ours.sql
 	sequencer_catch_up
 	settings_note="$(sql -c "SELECT round(pg_total_relation_size('es_events')::numeric / count(*)) FROM es_events")"
-	settings_splits+="$1: $((($(sql -c "SELECT pg_relation_size('es_events_pkey') / 8192") - before))) of $before pages; "
+	settings_splits+="$1 $((($(sql -c "SELECT pg_relation_size('es_events_pkey') / 8192") - before))) $before"$'\n'
 }
 
 settings_fillfactor() {
@@ -91,5 +91,6 @@ settings_fillfactor() {
 	report_heading "fillfactor of es_events / of its primary key: $((bulk_events / 10)) appends to 10,000 streams of 10 events"
 	settings_table events size
 	settings_values "fillfactor" "100/90 90/90 100/100 100/70 100/50" settings_fill
-	printf '\nPages that the appends have added to the primary key, of all rounds: %s\n' "${settings_splits%; }."
+	printf '\n| fillfactor | pages of the primary key before | pages that splits have added |\n|---|--:|--:|\n'
+	awk 'NF && !seen[$1]++ { printf "| %s | %d | %d |\n", $1, $3, $2 }' <<<"$settings_splits"
 }

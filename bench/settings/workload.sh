@@ -26,6 +26,7 @@ workload_settings() {
 	done
 	for part in $parts; do
 		progress "settings: $part"
+		clients=1 units=1 sync=on
 		sequencer_begin
 		"settings_$part"
 		sequencer_end
