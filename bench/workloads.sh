@@ -45,7 +45,6 @@ measure_batch() {
 	local sync=on clients events
 
 	for clients in $client_counts; do
-		[ "$quick" = 0 ] || [ "$clients" != 1 ] || continue
 		for events in 10 100; do
 			compare_systems "append_$events" "$events"
 		done

@@ -52,9 +52,9 @@ consume_seen() {
 
 # From the commit of an append until a consumer has the event, 100 appends a second.
 measure_latency_log() {
-	local sync=on system variant began count=3000
+	local sync=on system variant began count=2000
 
-	[ "$quick" = 0 ] || count=200
+	[ "$quick" = 0 ] || count=100
 	for system in $(consume_systems); do
 		consume_start "$system"
 		began=no
@@ -94,7 +94,7 @@ latency_log() {
 measure_stall() {
 	local sync=on held=60 around=5 system pids=() pid i able=()
 
-	[ "$quick" = 0 ] || held=8 around=2
+	[ "$quick" = 0 ] || held=5 around=2
 	mapfile -t able < <(consume_systems)
 	[ "${#able[@]}" -gt 0 ] || return 0
 	for system in "${able[@]}"; do

@@ -53,7 +53,7 @@ size_slice() {
 measure_growth() {
 	local sync=on clients=4 system sizes="100000 1000000 10000000" size name
 
-	[ "$quick" = 0 ] || sizes="10000 100000"
+	[ "$quick" = 0 ] || sizes="1000 10000"
 	for size in $sizes; do
 		# data, indexes, WAL until the next checkpoint, and what decoding spills
 		if [ "$(df -P -B1 "$systems_root" | awk 'NR == 2 { print $4 }')" -lt $((size * 3500)) ]; then
@@ -112,7 +112,7 @@ growth_slice() {
 	pgbench_slice "$system_dir/$workload.sql"
 	system_idle
 	lab_done
-	errors_met=$((errors_met + slice_errors))
+	count_errors "$system"
 	[ "$round" -gt 0 ] || return 0
 	row "growth_$workload" "$system" "$clients" "$sync" "$size" "$round" rate "$(quotient "$((slice_calls * units))" "$slice_seconds")"
 	row "growth_$workload" "$system" "$clients" "$sync" "$size" "$round" cpu "$(quotient "$lab_cpu" "$((slice_calls * units))")"

@@ -20,7 +20,7 @@
 #   model_start, model_stop      begin and end to keep it
 #   model_catch_up  waits until it shows all that was committed
 #   model_work_off  the two at once, from a backlog to its end; it need not go on
-#   model_rebuild   makes it anew from all events
+#   model_rebuild   makes it anew from all events, where model_rebuilds is not "no"
 . lib/lab.sh
 . lib/consumers.sh
 . lib/growth.sh
@@ -199,7 +199,7 @@ model_slice() {
 	lab_done
 	model_stop
 	[ "$model_lost" -eq 0 ] || model_mend
-	errors_met=$((errors_met + slice_errors))
+	count_errors "$model"
 	[ "$round" -gt 0 ] || return 0
 	row "$workload" "$model" "$clients" "$sync" "$parameter" "$round" rate \
 		"$(awk -v n="$slice_calls" -v s="$slice_seconds" -v l="$late" -v k="$model_kind" 'BEGIN { printf "%.2f", n / (k == "sync" ? s : s + l) }')"
@@ -213,10 +213,10 @@ model_slice() {
 # From the commit of an append until the read model shows it: 100 appends a second, all to
 # one of its 10,000 rows, which a watcher looks up each millisecond.
 measure_latency_view() {
-	local sync=on model count=3000 pgbench_variables=("${pgbench_variables[@]}" -D streams=1)
+	local sync=on model count=2000 pgbench_variables=("${pgbench_variables[@]}" -D streams=1)
 
 	models_begin
-	[ "$quick" = 0 ] || count=200
+	[ "$quick" = 0 ] || count=100
 	for model in $models; do
 		model_ready "$model"
 		progress "latency_view, $model"
@@ -285,6 +285,7 @@ measure_rebuild() {
 	for ((round = 1; round <= (rounds + 1) / 2; round++)); do
 		for model in $(models_rotated "$round"); do
 			model_ready "$model"
+			[ "$model_rebuilds" = yes ] || continue
 			progress "rebuild, $model"
 			wait_quiet
 			lab_begin

@@ -192,7 +192,19 @@ system_slice() {
 	seconds=$(awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.6f", b - a }')
 	slice_noise=$(awk -v m="$machine" -v s="$server" -v o="$own" -v t="$seconds" -v c="$cores" -v hz="$(getconf CLK_TCK)" \
 		'BEGIN { n = 100 * (m / hz - s / 1e6 - o / hz) / (t * c); printf "%.1f", (n > 0 ? n : 0) }')
-	[ "$slice_errors" -eq 0 ] || errors_met=$((errors_met + slice_errors))
+	count_errors "$current"
+}
+
+# Clients that met an error in a slice: in one of ours that fails the run at its end; a
+# peer's are told.
+count_errors() {
+	[ "$slice_errors" -gt 0 ] || return 0
+	case $1 in
+		event_store* | bare) errors_met=$((errors_met + slice_errors)) ;;
+		*)
+			peer_errors=$((${peer_errors:-0} + slice_errors))
+			fact 'errors of peers' "$peer_errors clients, the last one of $1" ;;
+	esac
 }
 
 # Runs a client program for slice_length seconds (lib/node_slice.mjs).

@@ -3,14 +3,13 @@
 //
 //   model.mjs run       keeps the read model until SIGUSR2 (Emmett's own handler of SIGTERM fails); says "ready" on standard output
 //   model.mjs end       the same, until there is nothing more
-//   model.mjs rebuild   rebuildPostgreSQLProjections: truncates it and reads the log from its beginning
 //
 // The puller reads 1,000 events at a time and pauses for 1 ms (its defaults are 100 and
 // 50 ms). Where there is nothing it waits for 0.2 s, 0.4 s … 1 s: that cannot be set.
 import { createRequire } from 'node:module'
 
 const require = createRequire(process.env.BENCH_NODE + '/x.js')
-const { postgreSQLEventStoreConsumer, postgreSQLRawSQLProjection, rebuildPostgreSQLProjections } =
+const { postgreSQLEventStoreConsumer, postgreSQLRawSQLProjection } =
   require('@event-driven-io/emmett-postgresql')
 const { sql } = require('@event-driven-io/dumbo')
 
@@ -29,20 +28,15 @@ const projection = postgreSQLRawSQLProjection({
 })
 
 const mode = process.argv[2]
-let consumer
-if (mode === 'rebuild') {
-  consumer = rebuildPostgreSQLProjections({ connectionString, pulling, projection })
-} else {
-  consumer = postgreSQLEventStoreConsumer({
-    connectionString, pulling, stopWhen: mode === 'end' ? { noMessagesLeft: true } : undefined
-  })
-  // One that has ended does not always give its lock back: it is taken over after a second.
-  consumer.projector({
-    projection,
-    processorId: 'order_totals',
-    lock: { timeoutSeconds: 1, acquisitionPolicy: { type: 'retry', retries: 20, minTimeout: 100, maxTimeout: 500 } }
-  })
-}
+const consumer = postgreSQLEventStoreConsumer({
+  connectionString, pulling, stopWhen: mode === 'end' ? { noMessagesLeft: true } : undefined
+})
+// One that has ended does not always give its lock back: it is taken over after a second.
+consumer.projector({
+  projection,
+  processorId: 'order_totals',
+  lock: { timeoutSeconds: 1, acquisitionPolicy: { type: 'retry', retries: 20, minTimeout: 100, maxTimeout: 500 } }
+})
 let stopping
 if (mode === 'run') {
   process.on('SIGUSR2', () => { stopping = consumer.close() })
