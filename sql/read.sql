@@ -126,7 +126,7 @@ BEGIN
       SELECT child, nodes.below_sort OR nodes.plan->>'Node Type' LIKE '%Sort'
         FROM nodes, json_array_elements(nodes.plan->'Plans') child)
     SELECT concat_ws(' ', nodes.plan->>'Node Type', nullif(nodes.plan->>'Scan Direction', 'Forward')),
-           nodes.plan->>'Index Name', nodes.plan->>'Index Cond', nodes.below_sort
+           nodes.plan->>'Index Name', regexp_replace(nodes.plan->>'Index Cond', '\$0|\(InitPlan 1\)\.col1', '(a subquery)'), nodes.below_sort
       FROM nodes WHERE nodes.plan->>'Node Type' LIKE '% Scan' AND nodes.plan->>'Node Type' <> 'Subquery Scan';
 END $$;
 CREATE TEMP TABLE names AS SELECT 'read-1' AS name;
@@ -146,6 +146,20 @@ RESET plan_cache_mode;
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 DROP FUNCTION regress.scans_of(text);
+
+-- Streams of very different lengths: a prepared read is not planned anew for each of them.
+INSERT INTO es_events (stream_id, event_type, data)
+SELECT 'skew-' || CASE WHEN i <= 3000 THEN 0 ELSE i END, 'A', '1' FROM generate_series(1, 3300) AS i;
+ANALYZE es_events;
+PREPARE whole(text) AS SELECT count(*) FROM es_read_stream($1);
+EXECUTE whole ('skew-3001');
+EXECUTE whole ('skew-3002');
+EXECUTE whole ('skew-3003');
+EXECUTE whole ('skew-3004');
+EXECUTE whole ('skew-3005');
+EXECUTE whole ('skew-3006');
+EXECUTE whole ('skew-0');
+SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name = 'whole';
 DEALLOCATE ALL;
 
 -- A cursor, to and fro.

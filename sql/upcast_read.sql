@@ -61,7 +61,7 @@ SELECT es_append_batch('order-1', '{Created,Note,Created,Paid}', ARRAY['{"n": 1}
 SELECT es_append_json('order-2', '[{"type": "Created", "data": {"n": 5}}, {"type": "Split", "data": {"n": 6}}, {"type": "Split", "schema_version": 2, "data": {"n": 7}}]');
 
 -- Nothing to be upcast: the plan is that of the bare SELECT.
-EXPLAIN (COSTS OFF) SELECT * FROM es_read_stream('order-1');
+EXPLAIN (COSTS OFF) SELECT * FROM es_read_stream('order-1', 1);
 EXPLAIN (COSTS OFF) SELECT * FROM es_read_stream('order-1', backwards => true);
 EXPLAIN (COSTS OFF) SELECT * FROM es_log;
 -- Plans that are there already.
@@ -91,7 +91,7 @@ EXECUTE of_log;
 DEALLOCATE ALL;
 RESET plan_cache_mode;
 EXPLAIN (COSTS OFF) SELECT * FROM es_read_stream('order-1');
-EXPLAIN (COSTS OFF) SELECT * FROM es_read_stream('order-1', raw => true);
+EXPLAIN (COSTS OFF) SELECT * FROM es_read_stream('order-1', 1, raw => true);
 EXPLAIN (COSTS OFF) SELECT * FROM es_read_stream('order-1') ORDER BY version;
 EXPLAIN (COSTS OFF) SELECT * FROM es_log ORDER BY position DESC;
 
@@ -184,7 +184,7 @@ COPY (SELECT stream_id, version, event_type, data FROM es_events WHERE stream_id
 -- Without upcasters, everything is as before.
 DELETE FROM es_event_types;
 SELECT version, event_type, data FROM es_read_stream('bad-1');
-EXPLAIN (COSTS OFF) SELECT * FROM es_read_stream('bad-1');
+EXPLAIN (COSTS OFF) SELECT * FROM es_read_stream('bad-1', 1);
 SELECT count(*) = (SELECT count(*) FROM es_events) FROM es_log;
 
 DROP SCHEMA upread CASCADE;

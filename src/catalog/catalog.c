@@ -263,11 +263,12 @@ index_matches(Relation index, Oid events, const EsEventIndex *wanted)
 
 /*
  * Finds an index of es_events (locked) and looks whether it is what we need;
- * notes a problem if not.
+ * notes a problem if not.  Clears *as_made if it is more than what we made: the
+ * user may have put another one in its place.
  */
 static Oid
 find_index(const EsEventIndex *wanted, Oid namespace_oid, Oid events,
-		   Problem *problem)
+		   bool *as_made, Problem *problem)
 {
 	Oid			relid = find_relation(wanted->name, RELKIND_INDEX,
 									  namespace_oid, problem);
@@ -280,6 +281,12 @@ find_index(const EsEventIndex *wanted, Oid namespace_oid, Oid events,
 
 	index = index_open(relid, AccessShareLock);
 	matches = index_matches(index, events, wanted);
+
+	/* More columns, or another constraint, are for the executor to fill. */
+	if (index->rd_index->indnatts != wanted->nkeys ||
+		index->rd_index->indisunique != wanted->unique ||
+		index->rd_index->indisexclusion)
+		*as_made = false;
 	index_close(index, AccessShareLock);
 	if (!matches)
 	{
@@ -437,6 +444,7 @@ inspect_events(Relation events, EsStore *store, Problem *problem)
 	Oid			nsp = store->namespace_oid;
 	Oid			before;
 	Oid			after;
+	bool		as_made = true;
 	int			i;
 
 	if (!check_columns(events, problem))
@@ -445,11 +453,11 @@ inspect_events(Relation events, EsStore *store, Problem *problem)
 	for (i = 0; i < ES_N_INDEXES; i++)
 	{
 		store->indexes[i] = find_index(&es_event_indexes[i], nsp,
-									   store->events, problem);
+									   store->events, &as_made, problem);
 		if (!OidIsValid(store->indexes[i]))
 			return false;
 	}
-	store->only_our_indexes =
+	store->only_our_indexes = as_made &&
 		list_length(RelationGetIndexList(events)) == ES_N_INDEXES;
 
 	if (!find_other_relations(store, problem) ||

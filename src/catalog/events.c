@@ -233,12 +233,14 @@ read_head_from_leaf(Relation events, const EsStore *store,
 	{
 		bool		call_again = false;
 
-		pgstat_count_heap_fetch(index);
 		found = table_index_fetch_tuple(fetch, &entries.tids[i], SnapshotSelf,
 										slot, &call_again, NULL);
 	}
 	if (found)
+	{
+		pgstat_count_heap_fetch(index);
 		answer(events, slot, head);
+	}
 	table_index_fetch_end(fetch);
 	ExecDropSingleTupleTableSlot(slot);
 	ReleaseBuffer(entries.buffer);

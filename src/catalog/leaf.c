@@ -9,8 +9,8 @@
  * NOTES
  *	  An append looks for the end of its stream in the primary key, and then
  *	  inserts there, and at the right end of the two other indexes.  nbtree
- *	  would go down a tree four times for that, for each event of a batch three
- *	  more times, and write a WAL record for each entry.  Here pages are used
+ *	  would go down the primary key twice for that, once more for each further
+ *	  event of a batch, and write a WAL record for each entry.  Here pages are used
  *	  where they were last, and a run of entries of one page goes into it at
  *	  once.  We do what is simple and frequent.  Splits, deduplication, deletion
  *	  of dead entries, duplicates, locks of waiting for another transaction:
@@ -33,8 +33,8 @@
  *	  Why a unique key is safe.  We insert between neighbours that are, in their
  *	  key columns, truly less and truly greater, and the lock on the page is
  *	  held from the look at them to the end of the insertion.  An equal entry
- *	  could be nowhere else than between them.  That is the whole check of
- *	  nbtree, which locks the first page where an equal key could be; whoever
+ *	  could be nowhere else than between them.  Without an equal entry that is
+ *	  the whole check of nbtree, which locks the first page where an equal key could be; whoever
  *	  inserts the same key at the same time needs the lock on the same page, and
  *	  finds our entry.  So nothing depends on the lock on the stream.  Where there
  *	  is an equal entry, dead or alive, or the high key is equal so that there
@@ -520,7 +520,6 @@ es_leaf_find_newest(Relation events, Relation index,
 	key.parts[1].data = stream;
 	key.parts[1].len = stream_len;
 
-	pgstat_count_index_scan(index);
 	buffer = lock_remembered(index, leaf, BT_READ);
 	if (BufferIsValid(buffer) &&
 		!collect(index, BufferGetPage(buffer), &key, entries))
@@ -540,6 +539,7 @@ es_leaf_find_newest(Relation events, Relation index,
 			return false;
 		}
 	}
+	pgstat_count_index_scan(index);
 	pgstat_count_index_tuples(index, entries->n);
 	remember(leaf, buffer);
 	entries->buffer = buffer;
@@ -599,7 +599,7 @@ measure_run(Relation index, Page page, const Shape *shape,
 	{
 		Size		size = MAXALIGN(IndexTupleSize(tuples[count]));
 
-		/* that it be not more than a third of a page, sees nbtree to */
+		/* a third of a page is too much: nbtree has the error for it */
 		used += size + sizeof(ItemIdData);
 		if (used > room || size > BLCKSZ / 4)
 			break;
@@ -727,11 +727,13 @@ insert_run(Relation index, Buffer buffer, OffsetNumber place,
 }
 
 /*
- * Is a generic record for n tuples allowed, and shorter than n of nbtree's?
+ * Is a generic record for n tuples allowed, and likely to be shorter than n of
+ * nbtree's?
  */
 static bool
 is_run(Page page, OffsetNumber place, int n)
 {
+	PageHeader	header = (PageHeader) page;
 	BTPageOpaque opaque = BTPageGetOpaque(page);
 	OffsetNumber last = PageGetMaxOffsetNumber(page);
 	OffsetNumber offset;
@@ -739,6 +741,12 @@ is_run(Page page, OffsetNumber place, int n)
 	if (n == 1 || !generic_delta_known_compat() ||
 		RUN_OVERHEAD + (last + 1 - place + n) * (int) sizeof(ItemIdData) >=
 		n * SINGLE_OVERHEAD)
+		return false;
+
+	/* PageAddItem() has what to say about a damaged page. */
+	if (header->pd_lower < SizeOfPageHeaderData ||
+		header->pd_lower > header->pd_upper ||
+		header->pd_upper > header->pd_special)
 		return false;
 
 	/* The page's flag does not always tell. */

@@ -235,7 +235,9 @@ find_replacement(PlannerInfo *root, FuncExpr *call, int *nargs, Expr **fourth)
 			is_null(list_nth(call->args, 2)))
 		{
 			*nargs = 1;
-			return find_function("es_read_whole", schema, 1, InvalidOid);
+			return find_function(IsA(linitial(call->args), Const) ?
+								 "es_read_whole_known" : "es_read_whole",
+								 schema, 1, InvalidOid);
 		}
 		if (IsA(backwards, Const))
 			return find_function(forwards ? "es_read_forwards" : "es_read_backwards",

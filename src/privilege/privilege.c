@@ -65,6 +65,7 @@ static const Object objects[] = {
 	{"EXECUTE", "FUNCTION", "es_read_stream(text, bigint, bigint, boolean, timestamptz, boolean)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_forwards(text, bigint, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_whole(text)", READER},
+	{"EXECUTE", "FUNCTION", "es_read_whole_known(text)", READER},
 	{"EXECUTE", "FUNCTION", "es_stream_to_read(text)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_backwards(text, bigint, bigint)", READER},
 	{"EXECUTE", "FUNCTION", "es_read_either(text, bigint, bigint, boolean)", READER},

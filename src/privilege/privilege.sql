@@ -48,6 +48,7 @@ REVOKE ALL ON FUNCTION
   es_stream_version(text),
   es_read_forwards(text, bigint, bigint),
   es_read_whole(text),
+  es_read_whole_known(text),
   es_stream_to_read(text),
   es_read_backwards(text, bigint, bigint),
   es_version_at(text, timestamptz),

@@ -61,7 +61,8 @@ check_reached(const EsStreamKey *key, int64 version)
 	int64		head = es_events_read_head(events, &store, key, SnapshotSelf,
 										   version, NULL, NULL, NULL, NULL);
 
-	relation_close(events, AccessShareLock);
+	/* The lock of the index stays, and so does this one, which comes first. */
+	relation_close(events, NoLock);
 	if (version > head)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -154,6 +154,7 @@ INSERT INTO wanted_functions VALUES
   ('es_check_read', 'stream_id text, version bigint, max_count bigint', 'bigint', 'c', 'immutable', 'safe', false, false),
   ('es_stream_to_read', 'stream_id text', 'text', 'c', 'immutable', 'safe', false, false),
   ('es_read_whole', 'stream_id text', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
+  ('es_read_whole_known', 'stream_id text', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
   ('es_read_forwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
   ('es_read_backwards', 'stream_id text, from_version bigint, max_count bigint', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
   ('es_read_either', 'stream_id text, from_version bigint, max_count bigint, backwards boolean', 'SETOF es_event', 'sql', 'stable', 'safe', false, false),
