@@ -52,7 +52,7 @@ consume_seen() {
 
 # From the commit of an append until a consumer has the event, 100 appends a second.
 measure_latency_log() {
-	local sync=on system variant began count=2000
+	local sync=on system variant began count=1000
 
 	[ "$quick" = 0 ] || count=100
 	for system in $(consume_systems); do
@@ -154,15 +154,17 @@ stall() {
 	lab_committed idle "$server_dir/idle.commits"
 	append_pid=$load_pid
 	lab_committed load "$server_dir/load.commits"
+	# pgbench's time counts from the moment at which it meant to send the append
+	awk '{ printf "%.6f\n", $5 + ($6 - $3) / 1e6 }' "$server_dir/load".[0-9]* | sort -n >"$server_dir/load.due"
 	system_idle
 	consume_seen "$server_dir/load.seen"
-	for wanted in idle.commits load.commits load.seen; do
+	for wanted in idle.commits load.commits load.due load.seen; do
 		awk -v a="$began" '{ printf "%.6f\n", $1 - a }' "$server_dir/$wanted" >"$server_dir/$wanted.s"
 	done
 }
 
-# Each second: appends that got through in it, and committed events that the consumer has not got
-# at its end. In the end: events that it never got, and the most it was behind.
+# Each second: appends that got through in it, and events due that the consumer has not got at its
+# end, whether their appends had to wait or it did. In the end: events that it never got, and the most it was behind.
 stall_rows() {
 	local system=$1 second metric value
 
@@ -170,17 +172,17 @@ stall_rows() {
 		row stall "$system" 4 "$sync" "$second" 1 "$metric" "$value"
 	done < <(awk -v last=$((held + 2 * around)) '
 		FNR == 1 { file++ }
-		{ s = int($1); if (s < 0) s = 0; if (file <= 2) committed[s]++; else got[s]++ }
+		{ s = int($1); if (s < 0) s = 0 }
 		file == 2 { appended[s]++ }
-		file <= 2 { all++ }
-		file == 3 { all_got++ }
+		file == 1 || file == 3 { due[s]++; all++ }
+		file == 4 { got[s]++; all_got++ }
 		END {
 			for (s = 0; s < last; s++) {
-				c += committed[s]; g += got[s]
+				c += due[s]; g += got[s]
 				behind = c > g ? c - g : 0
 				if (behind > most) most = behind
 				printf "appended %d %d\nbehind %d %d\n", s + 1, appended[s], s + 1, behind
 			}
 			printf "behind_max - %d\nlost - %d\n", most, all - all_got
-		}' "$server_dir/idle.commits.s" "$server_dir/load.commits.s" "$server_dir/load.seen.s")
+		}' "$server_dir/idle.commits.s" "$server_dir/load.commits.s" "$server_dir/load.due.s" "$server_dir/load.seen.s")
 }

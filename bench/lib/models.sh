@@ -213,7 +213,7 @@ model_slice() {
 # From the commit of an append until the read model shows it: 100 appends a second, all to
 # one of its 10,000 rows, which a watcher looks up each millisecond.
 measure_latency_view() {
-	local sync=on model count=2000 pgbench_variables=("${pgbench_variables[@]}" -D streams=1)
+	local sync=on model count=1000 pgbench_variables=("${pgbench_variables[@]}" -D streams=1)
 
 	models_begin
 	[ "$quick" = 0 ] || count=100

@@ -489,7 +489,7 @@ function plot_stall(r,    sync, combo, cell, y) {
 	cell = r SUBSEP "stall" SUBSEP sync SUBSEP combo
 	if (!stall_samples(cell))
 		return
-	begin_figure("Committed events that a consumer has not got, beside an idle transaction", facts_text(r, cell SUBSEP "behind"))
+	begin_figure("Events that a consumer should have and has not got, beside an idle transaction", facts_text(r, cell SUBSEP "behind"))
 	stall_lines(r, cell, 74, 230)
 	y = 372
 	begin_bars(1, 1)

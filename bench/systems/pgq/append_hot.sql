@@ -1,1 +1,0 @@
-SELECT pgq.insert_event('bench', :type, :data, 'hot-1', :metadata, NULL, NULL);
