@@ -53,6 +53,15 @@ EXECUTE short(0, 2, NULL, NULL);
 EXECUTE short(2, 2, '{order}', NULL);
 EXECUTE short(2, 0, '{order}', NULL);
 RESET plan_cache_mode;
+-- A reader's pages are not planned anew each time, wherever it is.
+PREPARE next_page(bigint) AS SELECT count(*) FROM es_read_all($1, 1);
+EXECUTE next_page(0);
+EXECUTE next_page(1);
+EXECUTE next_page(2);
+EXECUTE next_page(0);
+EXECUTE next_page(1);
+EXECUTE next_page(2);
+SELECT generic_plans FROM pg_prepared_statements WHERE name = 'next_page';
 
 -- Arguments that cannot be, also when there is nothing to read.
 SELECT * FROM es_read_all(-1);

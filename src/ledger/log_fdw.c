@@ -73,6 +73,9 @@ PG_FUNCTION_INFO_V1(es_log_validator);
 #define DEFAULT_STREAMS		200.0
 #define DEFAULT_TENANTS		1.0
 
+/* Events that a reader of the log is expected to find behind its position */
+#define EVENTS_OF_PAGE		100.0
+
 static const Oid column_types[Natts_es_log_events] = {
 	INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT8OID, UUIDOID, TEXTOID,
 	INT4OID, JSONBOID, JSONBOID, TIMESTAMPTZOID, INT8OID, INT4OID, INT8OID
@@ -237,8 +240,22 @@ classify(const RelOptInfo *rel, const Expr *clause, Expr **value)
 }
 
 /*
+ * Is the value the bound that es_read_all() and es_read_category() begin at?
+ */
+static bool
+is_start_of_page(int kind, const Node *value)
+{
+	return kind == ES_LOG_POSITION_GT && IsA(value, CoalesceExpr);
+}
+
+/*
  * The share of the log that the conditions on position leave: known where the
  * bounds are constants, and guessed where they are not.
+ *
+ * A reader that goes on from a position that the planner does not know gets a
+ * few events.  That guess must not be dearer than the plan for a known
+ * position: PostgreSQL would plan each page of a prepared reader anew, for the
+ * same plan.
  */
 static double
 estimate_share(PlannerInfo *root, RelOptInfo *rel, LogPlan *plan)
@@ -261,7 +278,10 @@ estimate_share(PlannerInfo *root, RelOptInfo *rel, LogPlan *plan)
 			continue;
 		if (!IsA(estimated, Const))
 		{
-			share *= kind == ES_LOG_POSITION_EQ ? 1.0 / head : DEFAULT_INEQ_SEL;
+			if (is_start_of_page(kind, estimated))
+				share = Min(share, EVENTS_OF_PAGE / head);
+			else
+				share *= kind == ES_LOG_POSITION_EQ ? 1.0 / head : DEFAULT_INEQ_SEL;
 			continue;
 		}
 		if (((Const *) estimated)->constisnull)
