@@ -3,8 +3,8 @@
 # workloads.sh: what is compared, in this order. A function measure_<name> each;
 # those that are not slices of the same call are in lib/models.sh.
 
-# What reads comes first: the streams have the same lengths everywhere then.
-workloads=(read log state command append batch hot client bulk size latency_log stall append_view latency_view catch_up rebuild growth)
+# What reads comes first, then commands: the streams have the same lengths everywhere then.
+workloads=(read log state command client append batch hot bulk size latency_log stall append_view latency_view catch_up rebuild growth)
 
 # Ratios that event_store has to reach, by workload and system; all others: to be ahead.
 workload_targets() {
@@ -131,8 +131,10 @@ measure_client() {
 
 	command -v node >/dev/null || { progress "no node: the client libraries are left out"; return 0; }
 	for clients in $client_counts; do
-		compare_systems client_append 1
 		compare_systems client_command 1
+	done
+	for clients in $client_counts; do
+		compare_systems client_append 1
 	done
 	clients=4
 	compare_systems client_batch 100

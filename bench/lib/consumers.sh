@@ -183,6 +183,6 @@ stall_rows() {
 				if (behind > most) most = behind
 				printf "appended %d %d\nbehind %d %d\n", s + 1, appended[s], s + 1, behind
 			}
-			printf "behind_max - %d\nlost - %d\n", most, all - all_got
+			printf "behind_max - %d\nlost - %d\n", most, (all > all_got ? all - all_got : 0)
 		}' "$server_dir/idle.commits.s" "$server_dir/load.commits.s" "$server_dir/load.due.s" "$server_dir/load.seen.s")
 }

@@ -30,7 +30,7 @@ model_streams=10000
 declare -A model_events=() model_took=() model_cpu=() model_noise=()
 
 model_load() {
-	model_kind=async model_most=1000000000 model_loses=no
+	model_kind=async model_most=1000000000 model_loses=no model_rebuilds=yes
 	model_missing() { :; }
 	model_install() { :; }
 	model_settings() { :; }
