@@ -67,7 +67,7 @@ sequencer_on() {
 	sequencer_catch_up
 	sequencer_caught_up=$EPOCHREALTIME
 	sequencer_is=on
-	sequencer_count
+	server_count_helpers
 }
 
 # Switches it off, and waits until its process has ended.
@@ -78,28 +78,11 @@ sequencer_off() {
 		sleep 0.01
 	done
 	sequencer_is=off
-	sequencer_count
+	server_count_helpers
 }
 
 sequencer_processes() {
 	database=postgres sql -c "SELECT pid FROM pg_stat_activity WHERE backend_type = 'event_store sequencer'"
-}
-
-# How many processes a server at rest has now (see server_settle): the number
-# that does not change for a while, least of what was seen.
-sequencer_count() {
-	local n same=0
-
-	server_helpers=$(server_children)
-	while [ "$same" -lt 10 ]; do
-		sleep 0.01
-		n=$(server_children)
-		if [ "$n" -eq "$server_helpers" ]; then
-			same=$((same + 1))
-		else
-			same=0 server_helpers=$n
-		fi
-	done
 }
 
 # Runs one slice with the sequencer on, and one with it off: the CPU time of the

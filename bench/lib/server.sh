@@ -123,6 +123,23 @@ server_children() {
 	echo "$n"
 }
 
+# How many processes a server at rest has now (see server_settle): the number
+# that does not change for a while, least of what was seen.
+server_count_helpers() {
+	local n same=0
+
+	server_helpers=$(server_children)
+	while [ "$same" -lt 10 ]; do
+		sleep 0.01
+		n=$(server_children)
+		if [ "$n" -eq "$server_helpers" ]; then
+			same=$((same + 1))
+		else
+			same=0 server_helpers=$n
+		fi
+	done
+}
+
 # CPU time in microseconds that all processes of the server have used, including
 # those that have ended: the postmaster inherits their times when it reaps them.
 server_cpu() {

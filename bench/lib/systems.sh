@@ -125,18 +125,7 @@ system_use() {
 
 # The processes of a server at rest: workers of the system's own included.
 system_count_helpers() {
-	local n same=0
-
-	server_helpers=$(server_children)
-	while [ "$same" -lt 10 ]; do
-		sleep 0.01
-		n=$(server_children)
-		if [ "$n" -eq "$server_helpers" ]; then
-			same=$((same + 1))
-		else
-			same=0 server_helpers=$n
-		fi
-	done
+	server_count_helpers
 	system_helper_counts[$current]=$server_helpers
 }
 
