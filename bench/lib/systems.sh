@@ -120,6 +120,7 @@ system_use() {
 	system_dir=systems/$1
 	export PGHOST=$server_dir
 	system_idle() { :; }
+	unset -f system_bulk
 	. "$system_dir/system.sh"
 }
 
@@ -140,11 +141,11 @@ own_busy() {
 }
 
 # Waits until nobody uses the machine: less than a twentieth of it in a tenth of a
-# second. After half a minute (quick: five seconds) it goes on; the slice is then likely to be marked.
+# second. After ten seconds (quick: five) it goes on; the slice is then likely to be marked.
 wait_quiet() {
 	local before after tries
 
-	for ((tries = 0; tries < (quick ? 50 : 300); tries++)); do
+	for ((tries = 0; tries < (quick ? 50 : 100); tries++)); do
 		before=$(machine_busy)
 		sleep 0.1
 		after=$(machine_busy)

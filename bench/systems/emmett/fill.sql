@@ -1,10 +1,14 @@
 -- Events for the streams prefix-1 ... prefix-streams by emt_append_to_stream, 1,000 in a transaction:
 -- ten of each stream, then the next ten; of the streams that are read as a whole one by one, so
--- that they lie in the table as they do in the other systems.
+-- that they lie in the table as they do in the other systems. Bulk loads take whole streams.
 CREATE PROCEDURE bench_fill(prefix text, streams bigint, events bigint, type text, data jsonb, metadata jsonb)
 LANGUAGE plpgsql AS $$
 DECLARE
-	chunk bigint := CASE WHEN prefix IN ('small', 'large') THEN 1 ELSE least(10, events) END;
+	chunk bigint := CASE
+		WHEN prefix IN ('small', 'large') THEN 1
+		WHEN prefix LIKE 'bulk%' THEN events
+		ELSE least(10, events)
+	END;
 	calls bigint := streams * (events / chunk);
 	metadatas jsonb[] := array_fill(metadata, ARRAY[chunk::integer]);
 	datas jsonb[] := array_fill(data, ARRAY[chunk::integer]);
