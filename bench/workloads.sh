@@ -59,7 +59,7 @@ measure_hot() {
 }
 
 # Loading events into new streams, each system its own quickest way, of events that are in the server
-# already: nobody parses JSON, and no client feeds them. system_bulk is defined where that is not system_fill.
+# already: nobody parses JSON, and no client feeds them. bulk.sql where that is not system_fill.
 measure_bulk() {
 	local sync=on clients=1 system round began streams=1000 events=100
 
@@ -70,11 +70,12 @@ measure_bulk() {
 			system_use "$system"
 			wait_quiet
 			began=$EPOCHREALTIME
-			if declare -F system_bulk >/dev/null; then
-				system_bulk "bulk$round" "$streams" "$events" >/dev/null
+			if [ -f "$system_dir/bulk.sql" ]; then
+				sql -v prefix="bulk$round" -v streams="$streams" -v events="$events" \
+					-v data="$event_data" -v metadata="$event_metadata" -f "$system_dir/bulk.sql"
 			else
-				system_fill "bulk$round" "$streams" "$events" >/dev/null
-			fi
+				system_fill "bulk$round" "$streams" "$events"
+			fi >/dev/null
 			row bulk "$system" 1 on - "$round" rate \
 				"$(awk -v a="$began" -v b="$EPOCHREALTIME" -v n=$((streams * events)) 'BEGIN { printf "%.0f", n / (b - a) }')"
 			server_settle

@@ -120,7 +120,6 @@ system_use() {
 	system_dir=systems/$1
 	export PGHOST=$server_dir
 	system_idle() { :; }
-	unset -f system_bulk
 	. "$system_dir/system.sh"
 }
 

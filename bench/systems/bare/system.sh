@@ -20,8 +20,3 @@ system_fill() {
 	events_rows "$1" "$2" "$3" with_versions |
 		sql -c 'COPY bare_events (stream_id, version, event_type, data, metadata) FROM STDIN'
 }
-
-system_bulk() {
-	sql -v prefix="$1" -v streams="$2" -v events="$3" -v data="$event_data" -v metadata="$event_metadata" \
-		-f systems/bare/bulk.sql
-}

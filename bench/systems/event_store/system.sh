@@ -27,12 +27,6 @@ system_fill() {
 	events_rows "$1" "$2" "$3" | sql -c 'COPY es_events (stream_id, event_type, data, metadata) FROM STDIN'
 }
 
-# Whole streams of events that the server has already, 1,000 in a transaction.
-system_bulk() {
-	sql -v prefix="$1" -v streams="$2" -v events="$3" -v data="$event_data" -v metadata="$event_metadata" \
-		-f systems/event_store/bulk.sql
-}
-
 # All that was committed has its position. A sequencer that has just been started may
 # not be known yet; then waiting is refused.
 system_idle() {
